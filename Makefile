@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
 DEV := $(VENV)/.dev
 
-.PHONY: demo million rehearse rehearse-small test servers wheel faults-small hostile hostile-small bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth conformance recipes sbom audit lock clean
+.PHONY: demo million rehearse rehearse-small test servers wheel faults-small hostile hostile-small bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth conformance examples recipes screenshots sbom audit lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 12 --think 5
@@ -60,6 +60,9 @@ hostile-small: $(DEV) ## the quick trials of it, by the tests of CI, a third of 
 browser: $(DEV) ## the live page and the report in headless Chromium (Debian's package); screenshots in build/browser
 	$(BIN)/pytest -q -n 3 --timeout 400 tests/browser
 
+screenshots: $(DEV) ## the pictures of docs/page anew, of a run of 8 agents on an idle machine, in about a minute
+	$(BIN)/python -m tests.browser.screenshots
+
 scale: $(DEV) ## a tenth of the million; alone, since it needs both cores
 	$(BIN)/pytest -q tests/scale
 
@@ -78,6 +81,9 @@ truth: $(DEV) ## what is injected beside what is reported, as a table, in about 
 
 conformance: $(DEV) ## Autobahn's cases, and runs against the servers that people run, as tables, in about 6 minutes; ARGS: CASE...
 	$(BIN)/python -m tests.conformance --markdown build/conformance.md $(ARGS)
+
+examples: $(DEV) ## every example of the documents that makes load, as it is written: as root, in about 2 minutes
+	$(BIN)/pytest -q -n 8 --dist worksteal tests/examples
 
 recipes: $(DEV) ## every recipe of examples/ against a server of its protocol, in about 2 minutes; ARGS: -k NAME
 	$(BIN)/pytest -q tests/recipes $(ARGS)

@@ -39,10 +39,11 @@ async def coordinate(settings: RunSettings) -> int:
     if settings.calibrate:
         read_calibrations(settings.out)  # what can't be kept is not measured
     check_shares(settings.plan, settings.agents)
-    proxy = check_proxy(settings.plan)
-    targets = [check_target(url, settings.plan.transport.via) for url in settings.plan.urls]
+    plan, elsewhere = settings.plan, settings.elsewhere
+    proxy = check_proxy(plan, elsewhere=elsewhere)
+    targets = [check_target(url, plan.transport.via, elsewhere=elsewhere) for url in plan.urls]
     if settings.with_target:
-        check_embedded(settings.with_target, settings.plan, targets)
+        check_embedded(settings.with_target, plan, targets)
     if settings.local:
         check_sockets(targets)
     token = Token.read(settings.token_file)
@@ -54,7 +55,7 @@ async def coordinate(settings: RunSettings) -> int:
     clock = Clock(journal.head.clock_offset() if journal else 0.0)
     key = journal.head.key if journal else token_hex(4)
     run = Run(
-        settings.plan,
+        plan,
         settings.agents,
         key=key,
         on_loss=settings.on_loss,
@@ -74,7 +75,7 @@ async def coordinate(settings: RunSettings) -> int:
         notify("READY=1")
         fingerprint = certificate.fingerprint if certificate else ""
         local_agents = LocalAgents(
-            settings.local, settings.plan, targets, listen, settings.token_file, fingerprint, proxy
+            settings.local, plan, targets, listen, settings.token_file, fingerprint, proxy
         )
         with _signals(run, clock):
             return await controller.run_to_end(local_agents)

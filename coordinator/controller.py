@@ -27,7 +27,7 @@ from coordinator.report.abort import AbortWatch
 from coordinator.report.html import html_report
 from coordinator.report.samples import Sampler
 from coordinator.report.summary import EXIT_CODES, summary_of
-from coordinator.report.text import text_report
+from coordinator.report.text import outcome, text_report
 from coordinator.run.agents import LOST_AFTER, STALL
 from coordinator.run.calibration import table
 from coordinator.run.notices import Notice
@@ -228,6 +228,9 @@ class Controller:
         ignored = ignored_proxy(self._settings.plan, os.environ)
         if ignored:
             self._warn(ignored)
+        for host in filter(None, [*local_agents.targets, local_agents.proxy]):
+            if host.unresolved:
+                self._run.notices.warn(host.unresolved)
         if self._settings.plan.insecure:
             self._run.notices.warn(
                 "INSECURE: the certificates of the servers are not verified (--insecure, or"
@@ -329,6 +332,8 @@ class Controller:
             now = self._clock.now()
             if now - last > STALL:  # it stood still, and nobody could join
                 begin += now - last
+            if self._run.setup.under_way:  # the agents have gathered
+                begin = now
             last = now
             self._tick(now)
             self._check_local_processes(now)
@@ -366,6 +371,8 @@ class Controller:
         self._server.update(now)
         if self._shown != (self._run.state, int(now)):
             self._show(now)
+        elif self._display.outdated:
+            self._display.show(self._run, now)
 
     def _watch_for_abort(self, second: int, now: float) -> None:
         """Ends the run if a condition has held for its time, at the end of a second."""
@@ -498,7 +505,11 @@ class Controller:
 
     async def _write_last_files(self) -> None:
         self._folder.write_run(self._run)
-        self._folder.write_summary(self._summary(self._clock.now()))
+        summary = self._summary(self._clock.now())
+        self._folder.write_summary(summary)
+        if self._run.started:
+            self._server.live.outcome = outcome(summary)
+            self._server.update(self._clock.now())
         if self._tsung_log is not None:
             self._folder.write_tsung(self._tsung_log.end(time()))
         complete = await self._disk.done(LAST_FILES_TIMEOUT)

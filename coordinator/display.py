@@ -10,6 +10,10 @@ from coordinator.run.timeline import Row
 class Display(Protocol):
     """Shows a run while it goes on; `now` is in seconds on the run's clock."""
 
+    @property
+    def outdated(self) -> bool:
+        """True when the state has to be shown again, whether it has changed or not."""
+
     def show(self, run: Run, now: float) -> None:
         """Shows the state of the run; called about once a second."""
 

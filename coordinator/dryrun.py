@@ -41,8 +41,9 @@ def dry_run(settings: RunSettings) -> str:
     """Returns the text of `--dry-run`; raises OperatorError where a run would."""
     plan = settings.plan
     check_shares(plan, settings.agents)
-    proxy = check_proxy(plan)
-    targets = [check_target(url, plan.transport.via) for url in plan.urls]
+    elsewhere = settings.elsewhere
+    proxy = check_proxy(plan, elsewhere=elsewhere)
+    targets = [check_target(url, plan.transport.via, elsewhere=elsewhere) for url in plan.urls]
     if settings.local:
         check_sockets(targets)
     shares = expected_shares(plan, settings.agents, settings.local)
@@ -55,6 +56,7 @@ def dry_run(settings: RunSettings) -> str:
                 *([f"proxy {shown.transport.proxy} is {proxy.where}"] if proxy else []),
             ]
         ),
+        *(one.unresolved for one in filter(None, [*targets, proxy]) if one.unresolved),
         *filter(None, [ignored_proxy(plan, os.environ)]),
         *describe_plan(shown),
         *_tls(settings),
@@ -62,7 +64,8 @@ def dry_run(settings: RunSettings) -> str:
     ]
     if settings.local:
         dialed = [one if proxy is None else proxy for one in targets if not one.path]
-        addresses = min((len(one.addresses) for one in dialed), default=0)
+        # Of a host that only the agents elsewhere resolve, one address is assumed.
+        addresses = min((len(one.addresses) or 1 for one in dialed), default=0)
         parts.append(_preflight(max(share for _, share in shares), addresses, tls=plan.secure))
     if settings.local >= settings.agents:  # of agents elsewhere nothing is known yet
         parts.extend(_doubts(settings, dict(shares)))

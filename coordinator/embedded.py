@@ -1,12 +1,11 @@
 """The embedded target of `--with-target`: its mode, and where it can listen."""
 
 from collections.abc import Sequence
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from coordinator.preflight import TargetAddress
 from loadgen.errors import PlanError
 from loadgen.plan.plan import Plan
-from loadgen.plan.sessions import PythonSession, Script
 from loadgen.values import APPWRITE_PATH
 
 AUTO = "auto"
@@ -16,15 +15,11 @@ AUTO = "auto"
 def target_mode(asked: str | None, plan: Plan) -> str | None:
     """Returns the mode of the target for a plan; None where none is asked for.
 
-    AUTO is appwrite for connections without a session of their own to Appwrite's path with a
-    project, and echo for all others: a session talks to its own server, not to Appwrite.
+    AUTO is appwrite for a plan of Appwrite's, and echo for all others.
     """
     if asked != AUTO:
         return asked
-    url = urlsplit(plan.urls[0])
-    appwrite = url.path == APPWRITE_PATH and "project" in dict(parse_qsl(url.query))
-    scripted = any(isinstance(spec, PythonSession | Script) for spec in plan.session_specs)
-    return "appwrite" if appwrite and not scripted else "echo"
+    return "appwrite" if plan.appwrite else "echo"
 
 
 def check_embedded(mode: str, plan: Plan, targets: Sequence[TargetAddress]) -> None:

@@ -19,6 +19,11 @@ class Lines:
         self._stream = stream
         self._state = ""
 
+    @property
+    def outdated(self) -> bool:
+        """False: a line stays as it is."""
+        return False
+
     def show(self, run: Run, now: float) -> None:
         """Writes a line when the state of the run or its phase has changed."""
         text = state_of(run, now)
@@ -76,6 +81,8 @@ def _p99(figures: Figures, name: str) -> str:
 
 def state_of(run: Run, now: float) -> str:
     """Returns the state or the phase of a run; `now` is in seconds on its clock."""
+    if run.errand:
+        return run.errand
     if run.state == "gathering":
         return waiting(run, now)
     phase = run.phase(now)

@@ -98,6 +98,8 @@ class TargetAddress(msgspec.Struct, frozen=True):
     resolves it."""
     path: str = ""
     """The path of a Unix socket; empty for TCP."""
+    unresolved: str = ""
+    """A line on why its host does not resolve on this machine; empty where that is not needed."""
 
     @property
     def loopback(self) -> bool:
@@ -113,7 +115,8 @@ class TargetAddress(msgspec.Struct, frozen=True):
     @property
     def where(self) -> str:
         """All its addresses, and its port."""
-        known = enumerated(self.addresses) if self.addresses else "resolved by the proxy"
+        resolver = "the agents" if self.unresolved else "the proxy"
+        known = enumerated(self.addresses) if self.addresses else f"resolved by {resolver}"
         return f"{known}, port {self.port}"
 
 
@@ -126,20 +129,39 @@ def check_shares(plan: Plan, agents: int) -> None:
         )
 
 
-def check_target(url: str, proxy: ProxyUrl | None = None) -> TargetAddress:
+def check_target(
+    url: str, proxy: ProxyUrl | None = None, *, elsewhere: bool = False
+) -> TargetAddress:
     """Returns the addresses that a target's URL names.
 
     A proxy that resolves names knows them alone, and a Unix socket is looked for by the agents: it
-    is on their machines. Raises PlanError when the URL names none, or its host does not resolve.
+    is on their machines. With agents `elsewhere`, they resolve the name where they are. Raises
+    PlanError when the URL names none, or its host does not resolve and no other machine loads it.
     """
     target = TargetUrl.parse(url)
     if target.path:
-        found: tuple[str, ...] = ()
-    elif proxy is not None and proxy.resolves:
+        return TargetAddress(target.host, target.port, target.secure, (), target.path)
+    if proxy is not None and proxy.resolves:
         found = (target.address,) if target.address else ()
-    else:
-        found = resolve(target.host, target.port)
-    return TargetAddress(target.host, target.port, target.secure, found, target.path)
+        return TargetAddress(target.host, target.port, target.secure, found)
+    return _resolved(target.host, target.port, "target", secure=target.secure, elsewhere=elsewhere)
+
+
+def _resolved(
+    host: str, port: int, what: str, *, secure: bool = False, elsewhere: bool
+) -> TargetAddress:
+    """Returns the addresses of a host.
+
+    Raises PlanError where it has none here and no agent is `elsewhere`.
+    """
+    try:
+        return TargetAddress(host, port, secure, resolve(host, port, what))
+    except PlanError as error:
+        if not elsewhere:
+            raise
+        resolvers = "the agents, which resolve it where they are, refuse it too"
+        why = f"on this machine, {error} if {resolvers}"
+        return TargetAddress(host, port, secure, (), unresolved=why)
 
 
 def check_sockets(targets: Sequence[TargetAddress]) -> None:
@@ -149,15 +171,13 @@ def check_sockets(targets: Sequence[TargetAddress]) -> None:
             check_socket(target.path)
 
 
-def check_proxy(plan: Plan) -> TargetAddress | None:
+def check_proxy(plan: Plan, *, elsewhere: bool = False) -> TargetAddress | None:
     """Returns the address of the plan's proxy; None without one.
 
-    Raises PlanError when its host does not resolve.
+    Raises PlanError when its host does not resolve and no agent is `elsewhere`.
     """
     via = plan.transport.via
-    if via is None:
-        return None
-    return TargetAddress(via.host, via.port, False, resolve(via.host, via.port, "proxy"))
+    return None if via is None else _resolved(via.host, via.port, "proxy", elsewhere=elsewhere)
 
 
 def ignored_proxy(plan: Plan, environ: Mapping[str, str]) -> str:

@@ -50,3 +50,8 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The form of tsung.log in the run directory."""
     json: bool = False
     """Print summary.json as the last line of stdout."""
+
+    @property
+    def elsewhere(self) -> bool:
+        """True when agents on other machines are awaited."""
+        return self.local < self.agents

@@ -44,6 +44,22 @@ def sample_file(reason: str) -> str:
     return f"errors/{clean_name(reason, 'error')}.txt"
 
 
+def in_natural_order(name: str) -> list[str]:
+    """Returns the key that sorts names as people do: `a-2` before `a-10`."""
+    return [part.zfill(20) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+
+
+def shortened(text: str, width: int) -> str:
+    """Returns a text of at most `width` characters.
+
+    It lacks its middle where it is too long: names of agents differ at their ends.
+    """
+    if len(text) <= width:
+        return text
+    end = (width - 1) // 2
+    return f"{text[: width - 1 - end]}…{text[len(text) - end :]}"
+
+
 def count(number: float) -> str:
     """Returns a whole number with thousands separators."""
     return f"{number:,.0f}"

@@ -5,6 +5,8 @@ OperatorError           exit 2
 +-- FleetError          exit 3: the agents did not join, or were lost
 """
 
+from collections.abc import Iterable
+
 
 class OperatorError(Exception):
     """An error that a person can fix.
@@ -15,9 +17,16 @@ class OperatorError(Exception):
 
     exit_code = 2
 
-    def __init__(self, text: str = "") -> None:
-        printable = "".join(sign if sign.isprintable() else " " for sign in text)
-        super().__init__(" ".join(printable.split()))
+    def __init__(self, text: str = "", further: Iterable[str] = ()) -> None:
+        """`further` has the texts of other errors that were found at once."""
+        super().__init__(_one_line(text))
+        self.further = tuple(map(_one_line, further))
+        """They are lines of their own."""
+
+
+def _one_line(text: str) -> str:
+    printable = "".join(sign if sign.isprintable() else " " for sign in text)
+    return " ".join(printable.split())
 
 
 class PlanError(OperatorError, ValueError):

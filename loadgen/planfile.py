@@ -8,6 +8,7 @@ import tomllib
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -29,8 +30,9 @@ from loadgen.plan.script import located_in
 from loadgen.plan.script_check import ScriptError, check
 from loadgen.plan.session_file import with_source
 from loadgen.plan.sessions import PythonSession, Script, urls_of
+from loadgen.plan.setup_file import with_setup_source
 from loadgen.plan.transport import ONCE
-from loadgen.values import seconds_of
+from loadgen.values import number_of, seconds_of
 
 NO_PARAMS: Mapping[str, str] = MappingProxyType({})
 Keys = tuple[str | int, ...]
@@ -96,7 +98,13 @@ def _holds(document: Any, keys: Keys) -> bool:
     return True
 
 
-TABLES = {"phases": "Phase", "publish": "Publish", "sessions": "Loop", "transport": "Transport"}
+TABLES = {
+    "phases": "Phase",
+    "publish": "Publish",
+    "sessions": "Loop",
+    "setup": "SetupSpec",
+    "transport": "Transport",
+}
 """The tables of a plan that have durations, and their definitions in its schema."""
 WORDS = (("hold", "sessions"), ("transport.resolve", ONCE))
 """The paths of durations that may be a word instead."""
@@ -104,6 +112,8 @@ _WRONG = re.compile(
     r"(?:Object contains unknown field `|Invalid (?:enum )?value ')(.*)[`']", re.DOTALL
 )
 """Msgspec's messages about a name that is not legal."""
+_NO_NUMBER = re.compile(r"Expected `(?:int|float)\b.*, got `(?:str|float)`")
+"""Its messages about text, or a fraction, in place of a number."""
 _PLACED = re.compile(r"(.*) - at (?:`key` in )?`\$\.?([^`]*)`", re.DOTALL)
 """The end of msgspec's messages, which names the place."""
 
@@ -117,13 +127,14 @@ def read_plan(path: Path, *, runs: bool = True, params: Mapping[str, str] = NO_P
     Raises PlanError, in one line that names the file, the line and the key, when the file can't be
     read or the plan can't be run.
     """
+    text = ""
     try:
         text = path.read_bytes().decode()
         document = tomllib.loads(text)
     except OSError as error:
         raise PlanError(f"{path}: {error.strerror}; give the path of a plan file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PlanError(f"{path}: {error}") from error
+        raise PlanError(f"{path}: {error}{_number_hint(text, str(error))}") from error
     except ValueError as error:  # thousands of digits
         raise PlanError(f"{path}: a number in it is too long; write a shorter one") from error
     except RecursionError as error:
@@ -247,13 +258,17 @@ def _tables(value: Any, at: str) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def _with_sources(plan: Plan, folder: Path) -> Plan:
-    """Returns the plan with the sources of its sessions in Python."""
+    """Returns the plan with the sources of its sessions in Python and of its setup."""
     sessions = list(plan.sessions)
     for place, session in enumerate(sessions):
         if isinstance(session, PythonSession):
             with _located(f"sessions[{place}]"):
                 sessions[place] = with_source(session, folder)
-    return replace(plan, sessions=tuple(sessions))
+    setup = plan.setup
+    if setup is not None:
+        with _located("setup"):
+            setup = with_setup_source(setup, folder)
+    return replace(plan, sessions=tuple(sessions), setup=setup)
 
 
 def _with_rows(plan: Plan, folder: Path) -> Plan:
@@ -359,5 +374,19 @@ def _hint(what: str, document: Any, keys: Keys) -> str:
         return hint(wrong[1], names_at(document, keys))
     for key in keys:
         document = document[key]
-    whole = isinstance(document, float) and document.is_integer()
-    return f"; write {int(document)}" if whole and what.startswith("Expected `int`") else ""
+    if not _NO_NUMBER.match(what):
+        return ""
+    try:
+        number = number_of(document) if isinstance(document, str) else float(document)
+    except ValueError:
+        return ""
+    fits = number.is_integer() or ("`int`" not in what and isfinite(number))
+    return f"; write {number:.15g}" if fits else ""
+
+
+def _number_hint(text: str, what: str) -> str:
+    """Returns how to write a number with commas, which TOML refuses in a line."""
+    place = re.search(r"at line (\d+)", what)
+    line = text.split("\n")[int(place[1]) - 1] if place else ""
+    found = re.search(r"=\s*(\d{1,3}(?:,\d{3})+)\s*(?:#|$)", line)
+    return f"; write {found[1].replace(',', '_')}" if found else ""

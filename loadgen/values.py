@@ -56,7 +56,10 @@ def number_of(text: str) -> float:
     Raises ValueError for any other text.
     """
     grouped = re.fullmatch(r"\s*[+-]?\d{1,3}(,\d{3})+(\.\d+)?\s*", text)
-    return float(text.replace(",", "") if grouped else text)
+    try:
+        return float(text.replace(",", "") if grouped else text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number; write 1000000, 1_000_000 or 1e6") from None
 
 
 def base_of(url: str) -> SplitResult | None:

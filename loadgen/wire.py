@@ -128,6 +128,29 @@ class Rehearsed(msgspec.Struct):
     notes: tuple[str, ...] = ()
 
 
+class ErrandCall(msgspec.Struct):
+    """Agent → a process of its own: setup or teardown, to call it once."""
+
+    code: PythonSession
+    """The function, and the file that it is in."""
+    tree: str
+    """The folder with that file and its neighbours."""
+    argument: bytes
+    """Its one argument, as JSON."""
+
+
+class Called(msgspec.Struct):
+    """A process → agent: the result of its call."""
+
+    data: bytes = b""
+    """What the function returned, as JSON."""
+    problem: str = ""
+    """Why it failed; empty when it did not."""
+    traceback: str = ""
+    notes: tuple[str, ...] = ()
+    """What it printed."""
+
+
 class Job(msgspec.Struct, tag=True):
     """Agent → worker: its part of the run."""
 
@@ -163,6 +186,8 @@ class Job(msgspec.Struct, tag=True):
     """The certificates that connections with TLS show and trust."""
     changes: tuple[PlanChange, ...] = ()
     """The changes of the plan so far."""
+    data: bytes = b""
+    """What the plan's setup returned, as JSON; empty without a setup."""
 
 
 class Wanted(msgspec.Struct, tag=True):
@@ -254,6 +279,26 @@ class ClockOffset(msgspec.Struct, frozen=True):
     """How often the monotonic clock has stepped, as after a suspension of the machine."""
 
 
+class Errand(msgspec.Struct, frozen=True):
+    """The order to call the plan's setup or teardown, to one agent at a time."""
+
+    number: Count
+    """1, 2, 3…: another number is another attempt."""
+    kind: Literal["setup", "teardown"]
+    data: bytes = b""
+    """What setup returned, as JSON; for teardown."""
+
+
+class ErrandResult(msgspec.Struct, frozen=True):
+    """The result of an errand."""
+
+    number: Count
+    data: bytes = b""
+    """What setup returned, as JSON."""
+    problem: str = ""
+    """Why it failed; empty when it did not."""
+
+
 class Post(msgspec.Struct):
     """Agent → coordinator, every second or sooner: all seconds not taken yet."""
 
@@ -294,6 +339,10 @@ class Post(msgspec.Struct):
     """A sample for a reason, when it is first reported."""
     after: Annotated[int, msgspec.Meta(ge=-1, le=2**31)] = -1
     """The newest of the seconds that it keeps and does not repeat, since they were taken."""
+    errand: ErrandResult | None = None
+    """What came of its errand; repeated until it has that errand no more."""
+    has_data: bool = False
+    """True once it has what the plan's setup returned."""
 
     @property
     def newest(self) -> int:
@@ -356,6 +405,12 @@ class Orders(msgspec.Struct):
     """The clocks of publishers, beside the clock of the run; repeated with every reply."""
     taken: int = -1
     """The agent need not repeat the seconds up to this number, but keeps them until then."""
+    errand: Errand | None = None
+    """What it has to call now, beside its load; None: nothing, and what it calls is given up."""
+    stay: bool = False
+    """True while an errand may come when its load is over: it does not leave then."""
+    data: bytes = b""
+    """What the plan's setup returned, as JSON; repeated with `start` until it has that."""
 
 
 def to_wire(message: Any) -> bytes:

@@ -319,7 +319,12 @@ def closing_command(arguments: list[str], **options: Any) -> Iterator[Command]:
 
 @contextmanager
 def listening(
-    words: list[str], port: int, seconds: float = PATIENCE, **options: Any
+    words: list[str],
+    port: int,
+    seconds: float = PATIENCE,
+    *,
+    host: str = "127.0.0.1",
+    **options: Any,
 ) -> Iterator[Command]:
     """A server's command, which listens on the port when the block begins.
 
@@ -329,7 +334,7 @@ def listening(
 
         def listens() -> bool:
             assert server.process.poll() is None, server.out + server.err
-            with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+            with suppress(ConnectionRefusedError), socket.create_connection((host, port)):
                 return True
             return False
 

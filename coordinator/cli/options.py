@@ -228,6 +228,12 @@ SESSIONS: Options = (
         " files.",
     ),
     click.option(
+        "--setup",
+        metavar="FILE.py|FOLDER[:NAME]",
+        help="Call the function setup(params) of a Python file once, on one agent, before the load,"
+        " and teardown(data) after it.",
+    ),
+    click.option(
         "--tsung",
         type=click.Path(path_type=Path),
         metavar="FILE.xml",

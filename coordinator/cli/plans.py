@@ -20,6 +20,7 @@ from loadgen.plan.plan import Plan, plan_of
 from loadgen.plan.publish import MAX_RATE, Publish
 from loadgen.plan.session_file import read_session
 from loadgen.plan.sessions import PythonSession
+from loadgen.plan.setup_file import read_setup
 from loadgen.plan.transport import Transport
 from loadgen.planfile import place_in, read_plan
 from loadgen.values import base_of
@@ -72,7 +73,7 @@ def plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
 
 def _plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
     values = {name: options[name] for name in PLAN_OPTIONS}
-    publish = _publish(ctx, options)
+    publish = _publish(ctx, options) | _setup(options)
     if options["session"] is not None or options["plan"] is None:
         values |= publish | {"transport": with_options(Transport(), options)}
         values["feeders"] = options["feeder"]
@@ -94,7 +95,7 @@ def _plan_from_options(ctx: click.Context, options: dict[str, Any]) -> Plan:
 
 
 def _check_conditions(path: Path, plan: Plan) -> None:
-    """Raises PlanError, with the line, for what a plan file expects or watches in vain."""
+    """Raises PlanError, with the line, for a condition that can't be meant."""
     for key, check in CONDITIONS.items():
         for place, text in enumerate(getattr(plan, key)):
             at = f"{key}[{place}]"
@@ -121,7 +122,7 @@ from the plan and the name of the place, it raises PlanError."""
 
 
 def with_conditions(plan: Plan, options: dict[str, Any]) -> Plan:
-    """Returns the plan with the options --expect, --abort-on and --watch added to its own.
+    """Returns the plan with --expect, --abort-on and --watch added to its own.
 
     An exporter replaces one of the same name.
     """
@@ -166,7 +167,7 @@ def plan_from_tsung(ctx: click.Context, options: dict[str, Any]) -> Plan:
     if "tsung_log" not in explicit:
         options["tsung_log"] = imported.log
     changes: dict[str, Any] = {"clients": ()} if options["local"] else {}
-    changes |= _publish(ctx, options)
+    changes |= _publish(ctx, options) | _setup(options)
     changes["transport"] = with_options(imported.plan.transport, options)
     return msgspec.structs.replace(
         imported.plan, **changes, **({"hold": options["hold"]} if "hold" in explicit else {})
@@ -256,6 +257,12 @@ def _publish(ctx: click.Context, options: dict[str, Any]) -> dict[str, Publish]:
     return {"publish": Publish(url=value, rate=rate)}
 
 
+def _setup(options: dict[str, Any]) -> dict[str, Any]:
+    """Returns the key `setup` of the plan that --setup asks for; none without it."""
+    text = options["setup"]
+    return {} if text is None else {"setup": read_setup(*_file_and_name(text))}
+
+
 def _session(ctx: click.Context, text: str) -> PythonSession:
     """Returns the session of FILE.py[:NAME]."""
     for name in NOT_BESIDE_SESSION:
@@ -263,9 +270,11 @@ def _session(ctx: click.Context, text: str) -> PythonSession:
             raise PlanError(
                 f"--session {text} sets what users do, and so does --{name}; leave one of them out"
             )
-    path, _, function = text.rpartition(":")
-    return (
-        read_session(Path(path), function, function)
-        if path and function.isidentifier()
-        else read_session(Path(text))
-    )
+    path, function = _file_and_name(text)
+    return read_session(path, function, function)
+
+
+def _file_and_name(text: str) -> tuple[Path, str]:
+    """Returns the parts of FILE.py[:NAME]; the name is empty where there is none."""
+    path, _, name = text.rpartition(":")
+    return (Path(path), name) if path and name.isidentifier() else (Path(text), "")

@@ -8,7 +8,7 @@ import click
 from coordinator.report.compare import TOLERANCE, RegressionLimit, limits_of, regressions
 from coordinator.report.expect import Expectation, parse
 from coordinator.report.export import comparison_report, csv_report, markdown_report
-from coordinator.report.html import html_report, trend_html
+from coordinator.report.html import comparison_html, html_report, trend_html
 from coordinator.report.junit import junit_report
 from coordinator.report.parquet import parquet_report
 from coordinator.report.text import measured, text_report
@@ -35,7 +35,7 @@ FORMATS: dict[str, Callable[[RunRecord], str | bytes]] = {
     "junit": lambda record: junit_report([record]),
 }
 """The forms of the report of one run."""
-ONE_RUN = ("html", "parquet")
+ONE_RUN = ("parquet",)
 """The forms that show one run."""
 TRENDS: dict[str, Callable[[Trend], str]] = {
     "text": trend_text,
@@ -55,8 +55,9 @@ TRENDS: dict[str, Callable[[Trend], str]] = {
     "form",
     type=click.Choice(list(FORMATS)),
     default="text",
-    help="html is one file with charts, markdown is for a pull request or a CI summary, csv and"
-    " parquet have a row a second, junit a test for each expectation.",
+    help="html is one file with charts, where several runs are curves over each other; markdown is"
+    " for a pull request or a CI summary, csv and parquet have a row a second, junit has a test for"
+    " each expectation.",
 )
 @click.option(
     "--json",
@@ -107,15 +108,15 @@ def report(
     trend: bool,
 ) -> int:
     """Renders a run directory again, or compares several."""
-    limits = limits_of(fail_on, tolerance)
     form = "json" if as_json else form
     if form == "parquet" and output is None:
         raise OperatorError("--format parquet is binary; give the file for it: --output FILE")
     if trend and form not in TRENDS:
         raise OperatorError(f"--trend has no {form}; give --format {', '.join(TRENDS)}")
     records = [read_run(path) for path in runs if path.name != FILE or len(runs) == 1]
-    if limits and len(records) == 1:
+    if fail_on and len(records) == 1:
         raise OperatorError("--fail-on compares runs; give a run to compare with before this one")
+    limits = limits_of(fail_on, tolerance, [record.summary for record in records])
     expected = [[parse(text, record.plan) for text in expect] for record in records]
     if trend:
         _write(TRENDS[form](trend_of(records, tolerance)), output)
@@ -141,6 +142,8 @@ def _rendered(records: list[RunRecord], form: str, tolerance: float) -> str | by
             f"--format {form} shows one run; give one run, or another format:"
             f" {', '.join(name for name in FORMATS if name not in ONE_RUN)}"
         )
+    if form == "html":
+        return comparison_html(records, tolerance)
     return comparison_report(records, tolerance, form)
 
 

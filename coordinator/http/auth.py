@@ -102,6 +102,12 @@ class Authorizer:
             return web.HTTPForbidden(text="another site's page may change nothing here")
         return None
 
+    def mistake(self, request: web.Request) -> str:
+        """Returns what is wrong with the token of an agent, with the fix."""
+        if "Authorization" in request.headers:
+            return "its token is not this coordinator's; give its --token-file the same token"
+        return "it sent no token; start it with --token-file, and this coordinator's token in it"
+
     def _has_token(self, request: web.Request) -> bool:
         return self._token is not None and self._token.matches(
             request.headers.get("Authorization", "")

@@ -11,13 +11,8 @@ from typing import Any, Literal
 import msgspec
 
 from coordinator.http.sse import Feed
-from coordinator.report.samples import (
-    AGENT_SERIES,
-    STATISTICS,
-    Sampler,
-    bars,
-    values_of,
-)
+from coordinator.report.own import MAX_DRAWN, STATISTICS
+from coordinator.report.samples import AGENT_SERIES, Sampler, bars, values_of
 from coordinator.run.notices import Notice
 from coordinator.run.run import Run
 from coordinator.run.timeline import Row
@@ -108,10 +103,12 @@ class Live:
     ) -> None:
         self._run = run
         self._describe = describe
-        self._sampler = Sampler(run.plan)
+        self._sampler = Sampler(run.plan, MAX_DRAWN)
         self._log = EventLog(run)
-        self._shown: tuple[str, int] = ("", 0)
-        """The state and the second of the last overview."""
+        self._shown: tuple[str, str, int] = ("", "", 0)
+        """The state, the outcome and the second of the last overview."""
+        self.outcome = ""
+        """The verdict as people read it; empty until the run is judged."""
         self.folder = ""
         """The name of the run directory; empty while there is none."""
         self.feed = Feed(f"{run.key}-{edition}", msgspec.json.encode(preamble(run)))
@@ -122,13 +119,16 @@ class Live:
         for event in self._log.changes(now):
             self.feed.add("log", event)
             changed = True
-        if changed or self._shown != (self._run.state, int(now)):
-            self._shown = (self._run.state, int(now))
-            self.feed.set_overview(
-                lambda: overview(self._run, self._describe(self._run, now), now, self.folder)
-            )
+        shown = (self._run.state, self.outcome, int(now))
+        if changed or self._shown != shown:
+            self._shown = shown
+            self.feed.set_overview(lambda: self._overview(now))
             changed = True
         return changed
+
+    def _overview(self, now: float) -> dict[str, Any]:
+        described = self._describe(self._run, now) | {"outcome": self.outcome}
+        return overview(self._run, described, now, self.folder)
 
     def add_second(self, row: Row) -> None:
         """Adds a settled second."""
@@ -163,6 +163,7 @@ def preamble(run: Run) -> dict[str, Any]:
         "wanted": run.wanted,
         "statistics": STATISTICS,
         "agent_series": AGENT_SERIES,
+        "most_drawn": MAX_DRAWN,
     }
 
 

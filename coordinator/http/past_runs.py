@@ -1,8 +1,8 @@
-"""The past runs of an output directory: their list, reports, samples, archives."""
+"""The runs of an output directory: their list, reports, samples and archives."""
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from coordinator.storage.reader import read_summary
 from loadgen.errors import OperatorError
 from loadgen.http.server import Handler
 from loadgen.http.shared import SharedAnswer
+from loadgen.stats.tally import Ledger
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
 MAX_READERS = 8
@@ -44,15 +45,26 @@ class PastRun(NamedTuple):
     """None where summary.json is missing or damaged."""
 
 
-class PastRuns:
-    """The run directories below one directory."""
+class CurrentRun(NamedTuple):
+    """The coordinator's own run as it stands."""
 
-    def __init__(self, out: Path) -> None:
+    name: str
+    """The name of its run directory, which is not among the past runs."""
+    state: str
+    age_s: float
+    ledger: Ledger
+
+
+class PastRuns:
+    """The run directories below one directory, listed apart from the current run."""
+
+    def __init__(self, out: Path, current: Callable[[], CurrentRun]) -> None:
         self._out = out
+        self._current = current
         self._reports = Reports()
         self._readers = Places(MAX_READERS, RESERVED_READERS, "clients read reports")
         self._archives = Places(MAX_PACKING, 0, "archives are packed")
-        self._shown = SharedAnswer(lambda: asyncio.to_thread(self._page))
+        self._shown = SharedAnswer(lambda: asyncio.to_thread(self._page, self._current()))
 
     def handlers(self) -> dict[str, Handler]:
         """Returns the handlers by the names of their routes."""
@@ -93,9 +105,10 @@ class PastRuns:
     async def _list(self, _: web.Request) -> web.Response:
         return web.Response(text=await self._shown.get(), content_type="text/html", headers=HEADERS)
 
-    def _page(self) -> str:
-        runs = [PastRun(name, _summary_of(self._out / name)) for name in self.names()]
-        return render("http/runs.html.j2", runs=runs, outcome=outcome)
+    def _page(self, current: CurrentRun) -> str:
+        past = (name for name in self.names() if name != current.name)
+        runs = [PastRun(name, _summary_of(self._out / name)) for name in past]
+        return render("http/runs.html.j2", current=current, runs=runs, outcome=outcome)
 
     async def _report(self, request: web.Request) -> web.StreamResponse:
         folder = self._folder(request)

@@ -9,6 +9,7 @@ import re
 import ssl
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
+from http import HTTPStatus
 from math import inf
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
@@ -23,7 +24,7 @@ from coordinator.http.auth import RATES, Authorizer, Controls
 from coordinator.http.discovery import reachable, scraped
 from coordinator.http.live import Live
 from coordinator.http.openapi import document
-from coordinator.http.past_runs import PastRuns
+from coordinator.http.past_runs import CurrentRun, PastRuns
 from coordinator.http.places import Places, send
 from coordinator.http.routes import JSON, LINES, ROUTES
 from coordinator.http.sse import Viewers
@@ -66,6 +67,8 @@ SECOND = re.compile(r"-?[0-9]{1,15}")
 """The number of a second, as requests write it."""
 SECRET_BYTES = 16
 """Random bytes of an agent's secret."""
+SAME_VERSION = "install the same loadgen version on both"
+"""The fix where agent and coordinator do not understand each other."""
 CPU_WINDOW = 10
 """Seconds over which the coordinator's own CPU is averaged."""
 
@@ -123,7 +126,7 @@ class Server:
         self.app = web.Application(
             client_max_size=MAX_BODY_BYTES, middlewares=[_plain_errors, self._guard]
         )
-        handlers = self._handlers(PastRuns(out), Page())
+        handlers = self._handlers(PastRuns(out, self._current), Page())
         for route in ROUTES:
             define = web.get if route.method == "GET" else web.post  # get answers HEAD as well
             self.app.add_routes([define(route.path, handlers[route.name], name=route.name)])
@@ -185,6 +188,8 @@ class Server:
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         refusal = self._authorizer.refusal(request)
         if refusal is not None:
+            if refusal.status == HTTPStatus.UNAUTHORIZED and _is_join(request):
+                self._refused(request, self._authorizer.mistake(request))
             raise refusal
         if self.awaits_journal and request.method == "POST":
             raise web.HTTPConflict(text="the coordinator is not ready yet; ask again in a second")
@@ -200,20 +205,44 @@ class Server:
         """Returns the id of the agent whose path a request has; None when there is none."""
         return self._run.agents.authentic(request.match_info.get("id", ""))
 
+    def _refused(self, request: web.Request, why: str) -> None:
+        """Tells the operator of an agent that can't join; `why` ends with the fix.
+
+        Once the run drains it is too late for an agent, and those that have served ask for the next
+        run.
+        """
+        if self._run.state in ("gathering", "running"):
+            self._run.notices.refuse(request.remote or "an unknown address", why)
+
+    def _has_served(self, name: str) -> bool:
+        """Returns True when an agent of this name has a share; it may be through."""
+        return any(agent.hello.name == name for agent in self._run.agents.with_share())
+
     def _log_action(self, action: str) -> None:
         self.live.add_action(action, self._clock())
         self.update(self._clock())
+
+    def _current(self) -> CurrentRun:
+        run = self._run
+        state = "paused" if run.paused else run.state
+        return CurrentRun(self.live.folder, state, run.age(self._clock()), run.ledger)
 
     async def _join(self, request: web.Request) -> web.Response:
         if not self._joins.take(self._clock()):
             return too_many("too many agents join at once; join again in a second")
         body = await request.clone(client_max_size=MAX_HELLO_BYTES).read()
         # Only the version of another version's Hello can be relied on; the refusal has to name it.
-        versions = _decode(body, Versions)
-        same = versions.wire == WIRE
-        hello = (
-            _decode(body, Hello) if same else Hello("", versions.wire, versions.version, 0, (), {})
-        )
+        try:
+            versions = _decode(body, Versions)
+            same = versions.wire == WIRE
+            hello = (
+                _decode(body, Hello)
+                if same
+                else Hello("", versions.wire, versions.version, 0, (), {})
+            )
+        except web.HTTPBadRequest as error:
+            self._refused(request, f"its hello can't be read ({error.text}); {SAME_VERSION}")
+            raise
         hello = msgspec.structs.replace(
             hello, metrics=reachable(hello.metrics, request.remote or "")
         )
@@ -224,6 +253,8 @@ class Server:
             welcome.id = f"{welcome.id}.{secret}"
             return _reply(to_wire(welcome))
         except RefusedError as refusal:
+            if not same or not self._has_served(hello.name):
+                self._refused(request, str(refusal))
             return _error(409 if same else 426, str(refusal))
 
     async def _post(self, request: web.Request) -> web.Response:
@@ -297,6 +328,11 @@ class Server:
             )
 
 
+def _is_join(request: web.Request) -> bool:
+    """Returns True for an agent's request to join."""
+    return request.method == "POST" and request.match_info.route.name == "join"
+
+
 async def _at_once() -> None:
     """Does not wait."""
 
@@ -328,6 +364,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "paused": run.paused,
         "plan": run.plan.redacted(),
         "insecure": run.plan.insecure,
+        "appwrite": run.plan.appwrite,
         "wanted": run.wanted,
         "phase": run.phase(now),
         "phases": run.phase_progress(),

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from coordinator.report.samples import AGENT_P99S, AGENT_SERIES, Sample
-from coordinator.report.seconds import TEXTS, WHOLE, Value, figures_of
+from coordinator.report.seconds import Value, figures_of, kind_of
 from loadgen.errors import OperatorError
 
 FLEET = "loadgen"
@@ -69,6 +69,7 @@ def _typed(name: str, value: float | str) -> Value:
 
     A receiver gives a field the type of its first value, and refuses others.
     """
-    if name in TEXTS:
+    kind = kind_of(name)
+    if kind == "text":
         return str(value)
-    return int(value) if name in WHOLE or name == "connections" else float(value)
+    return int(value) if kind == "whole" or name == "connections" else float(value)

@@ -1,6 +1,6 @@
 // The live page: follows /events, keeps the model and draws it. After a lost connection it continues with the next event.
 
-import { AGENT, Charts, FLEET, drawBars, put, serverCharts } from "./charts.js";
+import { AGENT, Charts, FLEET, OwnCharts, drawBars, put, serverCharts } from "./charts.js";
 import { controls, logIn } from "./controls.js";
 import { Model } from "./model.js";
 import { addLog, showAgents, showEnds, showHero, showLatencies, showSessions, showState } from "./panels.js";
@@ -13,6 +13,7 @@ const REOPEN_AFTER = 10000; // milliseconds without an event after which it is o
 let model = null;
 let now = null;
 let charts = null;
+let ownCharts = null;
 let agentCharts = null;
 let chosen = null;
 const servers = new Map();
@@ -30,6 +31,9 @@ function begin(preamble) {
   choose(null);
   charts?.remove();
   charts = new Charts($("charts"), FLEET, model);
+  ownCharts?.remove();
+  ownCharts = new OwnCharts($("own"), $("own-charts"), model, "own");
+  put($("own-key"), `Of each kind the first ${preamble.most_drawn} names are drawn; the tables have all.`);
   servers.clear();
   for (const id of ["log", "agents", "bars", "servers"]) $(id).replaceChildren();
   put($("foot"), `loadgen ${preamble.version}, run ${preamble.key}`);
@@ -71,6 +75,7 @@ function draw() {
   if (!dirty || !model || document.hidden) return;
   dirty = false;
   charts.show(model.fleet);
+  ownCharts.show(model.fleet);
   for (const id of ["servers-section", "servers-link"]) $(id).hidden = model.watched.size === 0;
   for (const [name, columns] of model.watched) {
     if (!servers.has(name)) servers.set(name, serverCharts($("servers"), name, model));

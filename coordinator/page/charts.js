@@ -1,9 +1,12 @@
 // Charts over the seconds of a run, drawn by uPlot; live page and report share them.
 
-import { bytes, clock, count, ms, plain, short } from "./words.js";
+import { NONE, bytes, clock, count, ms, plain, short } from "./words.js";
 
 const HEIGHT = 170;
-const POWERS = Array.from({ length: 45 }, (_, power) => 2 ** power); // ticks that are round in binary units
+const POWERS = Array.from({ length: 45 }, (_, power) => 2 ** power); // steps of an axis that are round in binary units
+const WHOLE = Array.from({ length: 13 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat(); // steps of an axis of whole numbers
+const SECONDS = [1, 2, 5, 10, 15, 30, ...[1, 2, 5, 10, 15, 30].map((step) => 60 * step), ...[1, 2, 4, 8].map((step) => 3600 * step),
+  ...Array.from({ length: 10 }, (_, power) => 86400 * 2 ** power)]; // steps of the axis of time: a fraction of a second has no text of its own
 const PERCENTILES = [["p50", 1], ["p90", 3], ["p99", 2], ["max", 4]];
 
 const latency = (name, title) => ({
@@ -36,39 +39,57 @@ function valuesOf(columns, series) {
   return columns.seconds.map((_, at) => series.of.reduce((sum, name) => sum + (columns.column(name)[at] ?? 0), 0));
 }
 
-/** The fleet's charts: their columns and colours, and the format of their values. */
+/** The fleet's charts: their columns and colours, and the format and the unit of their values. */
 export const FLEET = [
   { name: "connections", title: "Connections", show: count, series: [
     { column: "open", label: "open", color: 1, fill: true },
     { column: "alive", label: "verified alive", color: 3 },
     { column: "connecting", label: "connecting", color: 2 }] },
-  { name: "arrivals", title: "Arrivals a second", show: count, series: [
+  { name: "arrivals", title: "Arrivals", unit: "/s", show: count, series: [
     { column: "asked", label: "asked", color: 5, dash: [6, 4] },
     { column: "launched", label: "achieved", color: 1 },
     { column: "opened", label: "opened", color: 3 },
     { column: "late", label: "late", color: 2, dash: [2, 3] }] },
-  { name: "ends", title: "Failures and closes a second", show: count, series: endsOf },
+  { name: "ends", title: "Failures and closes", unit: "/s", show: count, series: endsOf },
   latency("handshake", "Handshake, dial to 101"),
   latency("ping_rtt", "Ping, due to pong"),
   latency("delivery", "Delivery, publish to receive"),
-  { name: "messages", title: "Messages a second", show: count, series: [
+  { name: "messages", title: "Messages", unit: "/s", show: count, series: [
     { column: "messages_received", label: "received", color: 1 },
     { column: "pings", label: "pings", color: 2 },
     { column: "pongs", label: "pongs", color: 3, dash: [6, 4] }] },
-  { name: "bytes", title: "Bytes a second", show: bytes, series: [
+  { name: "bytes", title: "Traffic", unit: "/s", show: bytes, series: [
     { column: "bytes_sent", label: "sent", color: 2 },
     { column: "bytes_received", label: "received", color: 1 }] },
   { name: "lag", title: "The generator's own lateness, p99", unit: "ms", log: true, show: ms, series: [
     { column: "lag p99", label: "launch", color: 1 },
     { column: "loop_lag p99", label: "event loop", color: 2 }] },
-  { name: "cores", title: "CPU of the workers, in cores", show: plain, series: [{ column: "cores", label: "busy", color: 1, fill: true }] },
+  { name: "cores", title: "CPU of the workers", unit: "cores", show: plain, series: [{ column: "cores", label: "busy", color: 1, fill: true }] },
   { name: "memory", title: "Memory of the workers", show: bytes, series: [{ column: "rss", label: "resident", color: 4, fill: true }] },
+];
+
+/** The names in columns with a prefix: of counters, checks or timings of sessions. */
+export const named = (columns, prefix) => [...columns.series.keys()].filter((column) => column.startsWith(prefix)).map((column) => column.slice(prefix.length));
+
+const LINE_COLORS = [1, 2, 3, 4, 6, 5];
+
+/** A colour, and after each round of colours another dash: 24 lines differ. */
+export const lineOf = (at) => ({ color: LINE_COLORS[at % LINE_COLORS.length], dash: DASHES[Math.floor(at / LINE_COLORS.length) % DASHES.length] });
+
+const each = (prefix) => (columns) => named(columns, prefix).map((name, at) => ({ column: `${prefix}${name}`, label: name, ...lineOf(at) }));
+const eachOrZero = (prefix) => (columns) => each(prefix)(columns).map(({ column, ...series }) => ({ of: [column], ...series }));
+
+/** What sessions count, check and time: the charts that all names of a kind share. */
+const OWN = [
+  { name: "counters", title: "Counted by sessions a second", show: count, series: each("counter ") },
+  { name: "checks", title: "Checks of sessions that passed, percent", show: plain, series: each("check ") },
+  { name: "timed", title: "Timed by sessions a second", show: count, series: eachOrZero("timed ") },
 ];
 
 /** One agent's own charts. */
 export const AGENT = [
   { ...FLEET[0], series: [{ column: "open", label: "open", color: 1, fill: true }] },
-  { name: "arrivals", title: "Arrivals a second", show: count, series: [
+  { name: "arrivals", title: "Arrivals", unit: "/s", show: count, series: [
     { column: "launched", label: "launched", color: 1 },
     { column: "opened", label: "opened", color: 3 },
     { column: "failed", label: "failed", color: 2 }] },
@@ -78,24 +99,42 @@ export const AGENT = [
   { name: "lag", title: "Its own lateness, p99", unit: "ms", log: true, show: ms, series: [
     { column: "lag", label: "launch", color: 1 },
     { column: "loop_lag", label: "event loop", color: 2 }] },
-  { name: "host", title: "CPU of its host, percent", show: plain, series: [
+  { name: "host", title: "CPU of its host", unit: "%", show: plain, series: [
     { column: "host_busy", label: "busy", color: 1, fill: true },
     { column: "host_steal", label: "stolen", color: 2 }] },
-  { name: "retransmits", title: "TCP retransmits of its host a second", show: count, series: [{ column: "host_retransmits", label: "retransmits", color: 4 }] },
+  { name: "retransmits", title: "TCP retransmits of its host", unit: "/s", show: count, series: [{ column: "host_retransmits", label: "retransmits", color: 4 }] },
   { ...FLEET.find((chart) => chart.name === "cores") },
   { ...FLEET.find((chart) => chart.name === "memory") },
 ];
 
 /** A watched server's charts. */
 export const SERVER = [
-  { name: "cores", title: "CPU, in cores", show: plain, series: [{ column: "cores", label: "busy", color: 1, fill: true }] },
+  { name: "cores", title: "CPU", unit: "cores", show: plain, series: [{ column: "cores", label: "busy", color: 1, fill: true }] },
   { name: "memory", title: "Memory", show: bytes, series: [{ column: "memory", label: "in use", color: 4, fill: true }] },
   { name: "files", title: "Open files", show: count, series: [{ column: "files", label: "open", color: 3 }] },
   { name: "sockets", title: "TCP sockets", show: count, series: [{ column: "sockets", label: "in use", color: 2 }] },
 ];
 
+/** A value's text with its unit; without a value there is no unit. */
+function withUnit(text, unit) {
+  if (!unit || text === NONE) return text;
+  if (unit.startsWith("/")) return `${text}${unit}`;
+  return text === "1" && unit === "cores" ? "1 core" : `${text} ${unit}`;
+}
+
+const within = (value, low, high) => Math.min(high, Math.max(low, value));
+
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const colorOf = (series) => (series.color === 5 ? css("--ink-2") : css(`--c${series.color}`));
+
+/** The places of values without a neighbour, which no line shows; null where there is none. */
+function isolated(values) {
+  const found = [];
+  values.forEach((value, at) => {
+    if (value !== null && (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null) found.push(at);
+  });
+  return found.length ? found : null;
+}
 
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -115,9 +154,9 @@ export class Chart {
     this.series = [];
     this.values = [];
     this.data = [[]];
-    const id = `${prefix}-${definition.name}`;
+    const id = `${prefix}-${definition.id ?? definition.name}`;
     this.legend = element("span", { class: "legend" });
-    this.title = element("span", { class: "title", id }, definition.title + (definition.unit ? `, ${definition.unit}` : ""));
+    this.title = element("span", { class: "title", id }, definition.title);
     this.where = element("span", { class: "key" });
     this.plot = element("div", { class: "plot", "aria-hidden": "true" });
     this.spoken = element("span", { class: "sr", "aria-live": "polite" });
@@ -159,19 +198,21 @@ export class Chart {
 
   makePlot(data) {
     const axis = { stroke: () => css("--ink-2"), grid: { stroke: () => css("--grid"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
-    const values = this.definition.show === bytes ? bytes : short;
-    const { runs } = this.definition;
+    const { runs, show, unit } = this.definition;
+    const tick = (value) => (value === null ? "" : withUnit(show === bytes ? bytes(value) : short(value), unit));
+    const steps = new Map([[bytes, POWERS], [count, WHOLE]]);
+    const time = ({ data: [seconds] }) => [seconds[0], Math.max(seconds.at(-1), seconds[0] + 1)];
     const rising = { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] };
     const logarithmic = { distr: 3, range: (_, low, high) => (low > 0 ? uPlot.rangeLog(low, high, 10, true) : [0.1, 10]) };
     this.u = new uPlot({
       width: this.plot.clientWidth, height: HEIGHT, legend: { show: false }, cursor: { sync: { key: "run" }, drag: { x: false, y: false } },
-      scales: { x: { time: false, range: runs && ((_, low, high) => [low - 0.5, high + 0.5]) }, y: this.definition.log ? logarithmic : rising },
+      scales: { x: { time: false, range: runs ? (_, low, high) => [low - 0.5, high + 0.5] : time }, y: this.definition.log ? logarithmic : rising },
       axes: [
-        { ...axis, size: 28, incrs: runs && POWERS, values: (_, ticks) => ticks.map(runs ? runs.tick : clock), space: 60 },
-        { ...axis, size: 62, incrs: this.definition.show === bytes ? POWERS : undefined, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : values(tick))) }],
+        { ...axis, size: 28, incrs: runs ? POWERS : SECONDS, values: (_, ticks) => ticks.map(runs ? runs.tick : clock), space: 60 },
+        { ...axis, size: 70, incrs: steps.get(show), values: (_, ticks) => ticks.map(tick) }],
       series: [{}, ...this.series.map((series) => ({
         stroke: () => colorOf(series), width: series.thin ? 1 : 2, dash: series.dash ?? undefined,
-        fill: series.fill ? () => css("--soft") : undefined, points: { show: Boolean(runs) }, spanGaps: false }))],
+        fill: series.fill ? () => css("--soft") : undefined, points: { show: Boolean(runs), filter: (u, at, show) => (show ? null : isolated(u.data[at])) }, spanGaps: false }))],
       hooks: { drawClear: [(u) => this.shade(u)], draw: [(u) => this.drawMarks(u)], setCursor: [(u) => this.point(u.cursor.idx)] },
     }, data, this.plot);
   }
@@ -185,7 +226,7 @@ export class Chart {
       u.ctx.fillStyle = css(`--${shade}`);
       for (const second of this.run[shade].keys()) {
         if (second < seconds[0] || second > seconds[seconds.length - 1]) continue;
-        const [left, right] = [u.valToPos(second - 0.5, "x", true), u.valToPos(second + 0.5, "x", true)];
+        const [left, right] = [-0.5, 0.5].map((half) => within(u.valToPos(second + half, "x", true), u.bbox.left, u.bbox.left + u.bbox.width));
         u.ctx.fillRect(left, u.bbox.top, Math.max(1, right - left), u.bbox.height);
       }
     }
@@ -227,11 +268,15 @@ export class Chart {
     const pointed = this.index !== null;
     const remarks = pointed ? this.remarksAt(seconds[at]) : [];
     put(this.where, pointed ? `at ${this.place(at)}${remarks.length ? `: ${remarks.join("; ")}` : ""}` : "");
-    const { show } = this.definition;
     this.series.forEach((_, place) => {
       const values = this.data[place + 1];
-      put(this.values[place], pointed || !this.over ? show(values[at]) : `≤ ${show(values.reduce((most, value) => (most === null || value > most ? value : most), null))}`);
+      put(this.values[place], pointed || !this.over ? this.text(values[at]) : `≤ ${this.text(values.reduce((most, value) => (most === null || value > most ? value : most), null))}`);
     });
+  }
+
+  /** A value as text, with its unit. */
+  text(value) {
+    return withUnit(this.definition.show(value), this.definition.unit);
   }
 
   /** The place on the horizontal axis as text: a time of the run, or one of several runs. */
@@ -253,7 +298,7 @@ export class Chart {
     }
     const at = Math.min(last, Math.max(0, to));
     this.u.setCursor({ left: this.u.valToPos(this.columns.seconds[at], "x"), top: HEIGHT / 3 });
-    const values = this.series.map((series, place) => `${series.label} ${this.definition.show(this.data[place + 1][at])}`);
+    const values = this.series.map((series, place) => `${series.label} ${this.text(this.data[place + 1][at])}`);
     put(this.spoken, `${this.place(at)}: ${values.join(", ")}`);
   }
 
@@ -275,7 +320,9 @@ export class Chart {
 /** A group of charts over the same columns. */
 export class Charts {
   constructor(parent, definitions, run, prefix, over = false) {
-    this.charts = definitions.map((definition) => new Chart(parent, definition, run, prefix, over));
+    this.add = (definition) => this.charts.push(new Chart(parent, definition, run, prefix, over));
+    this.charts = [];
+    definitions.forEach(this.add);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.charts.forEach((chart) => chart.redraw()));
   }
 
@@ -285,6 +332,25 @@ export class Charts {
 
   remove() {
     this.charts.forEach((chart) => chart.remove());
+  }
+}
+
+/** The charts of what sessions count, check and time; each timing gets one of its own when it comes. `section` is hidden until there is any. */
+export class OwnCharts extends Charts {
+  constructor(section, parent, run, prefix, over = false) {
+    super(parent, OWN, run, prefix, over);
+    this.section = section;
+    this.timings = new Set();
+  }
+
+  show(columns) {
+    for (const name of named(columns, "timed ")) {
+      if (this.timings.has(name)) continue;
+      this.timings.add(name);
+      this.add({ ...latency(`timing ${name}`, name), id: `timing-${this.timings.size}`, name: `timing.${name}` });
+    }
+    this.section.hidden = OWN.every(({ series }) => !series(columns).length);
+    super.show(columns);
   }
 }
 

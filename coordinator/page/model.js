@@ -57,6 +57,13 @@ export class Model {
     for (const [name, figures] of Object.entries(sample.latencies)) {
       this.preamble.statistics.forEach((statistic, at) => values.push([`${name} ${statistic}`, figures[at]]));
     }
+    const { counters = {}, checks = {}, timings = {} } = sample.own;
+    for (const [name, number] of Object.entries(counters)) values.push([`counter ${name}`, number]);
+    for (const [name, [passed, failed]] of Object.entries(checks)) values.push([`check ${name}`, 100 * passed / (passed + failed)]);
+    for (const [name, [number, ...figures]] of Object.entries(timings)) {
+      values.push([`timed ${name}`, number]);
+      this.preamble.statistics.forEach((statistic, at) => values.push([`timing ${name} ${statistic}`, figures[at]]));
+    }
     this.fleet.put(sample.second, values);
     for (const [name, figures] of Object.entries(sample.agents)) {
       this.agent(name).put(sample.second, this.preamble.agent_series.map((series, at) => [series, figures[at]]));

@@ -42,7 +42,7 @@ const heading = (text) => {
 };
 
 export function showState(now) {
-  const state = now.verdict ?? (now.paused ? "paused" : now.state);
+  const state = now.outcome || (now.paused ? "paused" : now.state);
   put($("state"), state);
   $("state").dataset.state = state;
   put($("clock"), now.state === "gathering" ? `${now.agents.length} of ${now.wanted} agents`
@@ -65,20 +65,21 @@ export function showHero(now, model) {
   $("progress-bar").style.transform = `scaleX(${part})`;
   $("progress").setAttribute("aria-valuenow", String(Math.round(100 * part)));
   const sum = (reasons) => Object.values(reasons).reduce((all, number) => all + number, 0);
+  const wrong = (name, number, level = "bad") => [name, count(number), number ? level : ""];
   facts([
     ["launched", count(ledger.launched)], ["not started", count(ledger.not_started)], ["connecting", count(ledger.connecting)],
-    ["opened", count(ledger.opened)], ["accepted", count(ledger.accepted)], ["failed", count(sum(ledger.failed))],
-    ["closed", count(sum(ledger.closed))], ["ended unexpectedly", count(sum(now.unexpected))],
-    ["lost", count(ledger.lost)], ["late", count(ledger.late)],
+    ["opened", count(ledger.opened)], ...(now.appwrite || ledger.accepted ? [["accepted", count(ledger.accepted)]] : []),
+    wrong("failed", sum(ledger.failed)), ["closed", count(sum(ledger.closed))], wrong("ended unexpectedly", sum(now.unexpected)),
+    wrong("lost", ledger.lost), wrong("late", ledger.late, "warning"),
     ...(totals.relaunched ? [["launched again", count(totals.relaunched)]] : []),
     ...(totals.tls_handshakes ? [["TLS handshakes / resumed", `${count(totals.tls_handshakes)} / ${count(totals.tls_resumed)}`]] : []),
     ["pings / pongs", `${count(totals.pings)} / ${count(totals.pongs)}`], ["messages received", count(totals.messages_received)],
-    ["sent", bytes(totals.bytes_sent)], ["received", bytes(totals.bytes_received)], ["invalid seconds", count(model.invalid.size)],
-    ["saturated seconds", count(model.saturated.size)],
+    ["sent", bytes(totals.bytes_sent)], ["received", bytes(totals.bytes_received)],
+    wrong("invalid seconds", model.invalid.size, "warning"), ["saturated seconds", count(model.saturated.size)],
     ...(now.publications ? [["publications", count(now.publications.sent)],
       ["reach", now.reach === null ? "not measured yet" : `${Math.floor(now.reach * 1e4) / 1e4} %`]] : []),
     ...Object.entries(totals).filter(([name, number]) => number && !PLACED.has(name))
-      .map(([name, number]) => [name.replaceAll("_", " "), count(number)]),
+      .map(([name, number]) => [name.replaceAll("_", " "), count(number), name === "sessions_failed" ? "bad" : ""]),
     ...Object.entries(now.counters).map(([name, number]) => [name, count(number)])]);
 }
 
@@ -93,7 +94,11 @@ function facts(pairs) {
       return pair;
     }));
   }
-  pairs.forEach(([, value], at) => put(list.children[at].lastChild, value));
+  pairs.forEach(([, value, level], at) => {
+    const shown = list.children[at].lastChild;
+    put(shown, value);
+    shown.dataset.level = level ?? "";
+  });
 }
 
 export function showLatencies(now) {

@@ -1,6 +1,6 @@
 // The charts of a finished run, in a report that contains its numbers.
 
-import { AGENT, Charts, FLEET, drawBars, serverCharts } from "./charts.js";
+import { AGENT, Charts, FLEET, OwnCharts, drawBars, serverCharts } from "./charts.js";
 import { columnsOf } from "./model.js";
 
 const run = JSON.parse(document.getElementById("run").textContent);
@@ -14,6 +14,9 @@ function draw(parent, definitions, series, prefix) {
 }
 
 draw(document.getElementById("charts"), FLEET, run.fleet, "chart");
+const own = new OwnCharts(document.getElementById("own"), document.getElementById("own-charts"), marked, "own", true);
+own.show(columnsOf(run.seconds, run.fleet));
+all.push(own);
 drawBars(document.getElementById("bars"), run.bars);
 for (const [name, of] of Object.entries(run.watched)) {
   const charts = serverCharts(document.getElementById("servers"), name, marked, true);

@@ -1,6 +1,6 @@
 // The charts of several runs in the order of their start; the page contains their figures.
 
-import { Charts } from "./charts.js";
+import { Charts, lineOf } from "./charts.js";
 import { columnsOf } from "./model.js";
 import { count, ms, plain } from "./words.js";
 
@@ -20,8 +20,8 @@ const TREND = [
     { column: "failed", label: "failed", color: 2 },
     { column: "lost", label: "lost", color: 6, dash: [6, 4] },
     { column: "late", label: "late", color: 4, dash: [2, 3] }] },
-  { name: "arrivals", title: "Arrivals a second", show: plain, runs, series: [{ column: "rate_achieved", label: "achieved", color: 1 }] },
-  { name: "plateau", title: "Seconds near the peak", show: count, runs, series: [{ column: "plateau_s", label: "held", color: 1 }] },
+  { name: "arrivals", title: "Arrivals", unit: "/s", show: plain, runs, series: [{ column: "rate_achieved", label: "achieved", color: 1 }] },
+  { name: "plateau", title: "Held near the peak", unit: "s", show: count, runs, series: [{ column: "plateau_s", label: "held", color: 1 }] },
   fromRunToRun("handshake", "Handshake, dial to 101"),
   fromRunToRun("open", "Open, from when it was due"),
   fromRunToRun("ping_rtt", "Ping, due to pong"),
@@ -34,5 +34,17 @@ const TREND = [
     { column: "pings", label: "pings", color: 2 }] },
 ];
 
+/** The charts of what sessions check, time and count, of the first names of each kind. */
+const namesOf = (kind) => Object.keys(trend.figures).filter((name) => name.startsWith(kind));
+const MAX_OWN = 20;
+const ownTimings = namesOf("timing.").filter((name) => name.endsWith("_p99")).slice(0, MAX_OWN).map((name, at) => {
+  const timing = name.slice(0, -"_p99".length);
+  return { ...fromRunToRun(timing, timing.slice("timing.".length)), id: `timing-${at}` };
+});
+const ownOf = (kind, name, title, show) => ({ name, title, show, runs,
+  series: namesOf(kind).slice(0, MAX_OWN).map((figure, at) => ({ column: figure, label: figure.slice(kind.length), ...lineOf(at) })) });
+const TREND_OWN = [...ownTimings, ownOf("check.", "checks", "Checks of sessions that passed, percent", plain),
+  ownOf("counter.", "counters", "Counted by sessions in the whole run", count)];
+
 const figures = Object.fromEntries(Object.entries(trend.figures).map(([name, steps]) => [name, steps.map((step) => step.value)]));
-new Charts(document.getElementById("charts"), TREND, { invalid: new Map(), saturated: new Map(), marks: new Map() }, "trend").show(columnsOf(trend.runs.map((_, at) => at), figures));
+new Charts(document.getElementById("charts"), [...TREND, ...TREND_OWN], { invalid: new Map(), saturated: new Map(), marks: new Map() }, "trend").show(columnsOf(trend.runs.map((_, at) => at), figures));

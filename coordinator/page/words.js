@@ -1,7 +1,7 @@
 // Numbers as text for people.
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-const NONE = "–";
+export const NONE = "–"; // the text of a value that is missing
 
 /** A whole number with thousands separators. */
 export function count(value) {

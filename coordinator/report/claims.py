@@ -7,7 +7,13 @@ import msgspec
 
 from coordinator.report import delivery
 from coordinator.report.samples import Sample
-from coordinator.report.tables import asked_text, failed_sessions, spans_of, unexpected_ends
+from coordinator.report.tables import (
+    asked_text,
+    failed_sessions,
+    peak_text,
+    spans_of,
+    unexpected_ends,
+)
 from coordinator.run.summary import Summary
 from coordinator.text import and_more, count, ms, reasons, seconds
 from loadgen.plan.life import alive_within
@@ -91,10 +97,10 @@ def plateau(samples: Sequence[Sample], name: str, peak: int) -> SteadySpan:
 
 
 def _showed(summary: Summary, samples: Sequence[Sample], plan: Plan) -> str:
-    peak = summary.open_peak
-    if not peak:
-        return "Nothing: no connection was open at the end of any second."
-    held = plateau(samples, "open", peak)
+    if not summary.open_peak:
+        return "Nothing: no connection was open."
+    peak = _peak_at_ends(samples)
+    held = plateau(samples, "open", peak) if peak else SteadySpan()
     verified = _verified(summary, samples)
     if verified.length:
         claim = (
@@ -106,16 +112,25 @@ def _showed(summary: Summary, samples: Sequence[Sample], plan: Plan) -> str:
             f"{count(held.least)} connections open for {seconds(held.length)} by the generator's"
             f" own count, not verified to be alive: {_why_unverified(summary, plan)}"
         )
+    elif peak or any(sample.invalid for sample in samples):
+        least = FLOORS[-1] * (peak or summary.open_peak)
+        return f"Nothing: in no valid second were {count(least)} connections open."
     else:
-        return f"Nothing: in no valid second were {count(FLOORS[-1] * peak)} connections open."
+        claim = f"{peak_text(summary)} connections open at once, for less than a second"
     return "; ".join([claim, *_further_claims(summary)]) + "."
 
 
 def _verified(summary: Summary, samples: Sequence[Sample]) -> SteadySpan:
     """Returns the span in which the connections were alive."""
-    if summary.alive_within_s is None:
+    peak = _peak_at_ends(samples)
+    if summary.alive_within_s is None or not peak:
         return SteadySpan()
-    return plateau(samples, "alive", summary.open_peak)
+    return plateau(samples, "alive", peak)
+
+
+def _peak_at_ends(samples: Sequence[Sample]) -> int:
+    """Returns the most connections that were open at the end of a second."""
+    return max((int(sample.fleet.get("open") or 0) for sample in samples), default=0)
 
 
 def _further_claims(summary: Summary) -> Iterator[str]:
@@ -146,7 +161,8 @@ def _does_not(summary: Summary, samples: Sequence[Sample], plan: Plan) -> Iterat
     yield from _unproved_end(summary)
     peak = summary.open_peak
     if peak < summary.arrivals:
-        yield f"that {count(summary.arrivals)} connections can be open at once: {count(peak)} were"
+        most = peak_text(summary)
+        yield f"that {count(summary.arrivals)} connections can be open at once: {most} were"
     if peak and not _verified(summary, samples).length:
         why = _why_unverified(summary, plan)
         yield f"that the open connections were alive at the server: {why}"

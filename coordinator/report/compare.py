@@ -6,15 +6,27 @@ from typing import Any, Literal
 
 import msgspec
 
-from coordinator.report.expect import nearest_of, value_of
+from coordinator.report.expect import (
+    COUNTER,
+    STATISTICS,
+    TIMING,
+    TRANSACTION,
+    full_name,
+    nearest_of,
+    percentile_of,
+    value_of,
+)
 from coordinator.report.machines import machines_of
-from coordinator.report.tables import asked_text
+from coordinator.report.tables import NOT_MEASURED, asked_text
 from coordinator.run.summary import Summary
 from coordinator.storage.reader import RunRecord
 from loadgen.errors import PlanError
 from loadgen.stats.reasons import KINDS, is_reason
+from loadgen.stats.tally import CHECK
 
 Judgement = Literal["same", "better", "worse", "differs"]
+COMPARED_TIMES = ("p50", "p99")
+"""The statistics of a histogram, or of a timing of sessions, that every comparison shows."""
 MORE_IS_BETTER = ("opened", "open_peak", "rate_achieved", "plateau_s", "reach")
 LESS_IS_BETTER = (
     "failed",
@@ -27,16 +39,23 @@ LESS_IS_BETTER = (
     "http_failed",
     *(
         f"{name}_{statistic}"
-        for name in ("handshake", "open", "ping_rtt", "delivery")
-        for statistic in ("p50", "p99")
+        for name in ("handshake", "open", "ping_rtt", "delivery", "http")
+        for statistic in COMPARED_TIMES
     ),
 )
 NEITHER = ("launched", "pings", "messages_received", "lag_p99", "loop_lag_p99")
 """The figures that say how comparable two runs are, not how good the server is."""
+GENERATOR = ("lag", "loop_lag")
+"""The histograms of the generator's own lateness."""
 FIGURES = (*MORE_IS_BETTER, *LESS_IS_BETTER, *NEITHER)
+"""The figures that every run may have; `figures_of` adds what sessions count, time and check."""
+FAILED_TRANSACTIONS = re.compile(rf"{re.escape(COUNTER)}{TRANSACTION}.*_failed")
+"""The counter of the transactions of a name that raised."""
 TOLERANCE = 5.0
 """The default of `--tolerance` in percent: two runs of the same plan are never the same."""
 ANY = "any"
+LIMIT = re.compile(r"\s*(.+?)(?::(\d+(?:\.\d+)?)%)?\s*")
+"""A figure, and the percentage by which it may get worse."""
 MAX_VALUE_LENGTH = 60
 """Characters of a plan's value in a warning."""
 
@@ -62,38 +81,72 @@ class RegressionLimit(msgspec.Struct, frozen=True):
     percent: float
 
 
-def limits_of(texts: Sequence[str], tolerance: float) -> list[RegressionLimit]:
+def own_figures(summaries: Sequence[Summary], statistics: Sequence[str]) -> list[str]:
+    """Returns the checks, timings and counters that sessions of any run kept.
+
+    They are named as in --expect; a timing is there once for each statistic.
+    """
+    names = {
+        CHECK: {name for summary in summaries for name in summary.checks},
+        TIMING: {name for summary in summaries for name in summary.timings},
+        COUNTER: {name for summary in summaries for name in summary.counters},
+    }
+    return [
+        f"{kind}{name}{end}"
+        for kind, own in names.items()
+        for name in sorted(own)
+        for end in ([f"_{one}" for one in statistics] if kind == TIMING else [""])
+    ]
+
+
+def figures_of(summaries: Sequence[Summary]) -> list[str]:
+    """Returns the names of all figures by which runs are compared."""
+    return [*FIGURES, *own_figures(summaries, COMPARED_TIMES)]
+
+
+def limits_of(
+    texts: Sequence[str], tolerance: float, summaries: Sequence[Summary] = ()
+) -> list[RegressionLimit]:
     """Returns the limits in texts such as `FIGURE`, `FIGURE:10%` and `any`.
 
-    Without a percentage the tolerance is the limit. Raises PlanError for a name that is no figure.
+    Without a percentage the tolerance is the limit. Raises PlanError for a name that is no figure,
+    nor a check, timing or counter of any of the summaries.
     """
     limits = []
-    names = (*MORE_IS_BETTER, *LESS_IS_BETTER)
+    every = [*MORE_IS_BETTER, *LESS_IS_BETTER, *own_figures(summaries, COMPARED_TIMES)]
+    own = own_figures(summaries, STATISTICS) if texts else []
     for text in texts:
-        match = re.fullmatch(r"([\w.]+)(?::(\d+(?:\.\d+)?)%)?", text.strip())
-        if match is None or not (match[1] in (*names, ANY) or _is_reason(match[1])):
-            nearest = nearest_of(match[1] if match else text, names)
+        match = LIMIT.fullmatch(text)
+        name = full_name(match[1]) if match else text
+        if match is None or not (name in (ANY, *every, *own) or _is_limited(name)):
+            nearest = nearest_of(name, [*every, *own])
             raise PlanError(
                 f"--fail-on {text!r} is not a limit{nearest}; write {ANY} or one of"
-                f" {', '.join(names)}, failed.REASON or closed.REASON, and after it, if wanted, a"
-                " percentage such as :10%"
+                f" {', '.join((*MORE_IS_BETTER, *LESS_IS_BETTER))}, failed.REASON, closed.REASON"
+                " or, of what sessions of these runs check, time and count, check.NAME,"
+                " timing.NAME_STATISTIC or counter.NAME, and after it, if wanted, a percentage such"
+                " as :10%"
             )
         percent = float(match[2]) if match[2] else tolerance
-        limited = names if match[1] == ANY else (match[1],)
-        limits += [RegressionLimit(name, percent) for name in limited]
+        limits += [RegressionLimit(one, percent) for one in (every if name == ANY else [name])]
     return limits
 
 
-def _is_reason(name: str) -> bool:
+def _is_limited(name: str) -> bool:
+    """True for a reason, and for a statistic that tells how good the server is."""
     kind, _, reason = name.partition(".")
-    return kind in KINDS and is_reason(kind, reason)
+    if kind in KINDS:
+        return is_reason(kind, reason)
+    time = percentile_of(name)
+    return time is not None and time[0] == "histograms" and time[1] not in GENERATOR
 
 
 def differences(
     baseline: Summary, other: Summary, tolerance: float = TOLERANCE
 ) -> list[Difference]:
     """Returns every figure that either run measured; the tolerance is in percent."""
-    found = (_difference(name, baseline, other, tolerance) for name in FIGURES)
+    names = figures_of((baseline, other))
+    found = (_difference(name, baseline, other, tolerance) for name in names)
     return [one for one in found if one.before is not None or one.after is not None]
 
 
@@ -111,27 +164,41 @@ def _judge(name: str, before: float | None, after: float | None, tolerance: floa
         return "differs"
     if abs(after - before) <= tolerance / 100 * abs(before):
         return "same"
-    if name in NEITHER:
+    if name in NEITHER or (name.startswith(COUNTER) and not FAILED_TRANSACTIONS.fullmatch(name)):
         return "differs"
-    return "better" if (after > before) == (name in MORE_IS_BETTER) else "worse"
+    more_is_better = name in MORE_IS_BETTER or name.startswith(CHECK)
+    return "better" if (after > before) == more_is_better else "worse"
 
 
 def regressions(baseline: Summary, other: Summary, limits: Sequence[RegressionLimit]) -> list[str]:
     """Returns a line for each limit that a run breaks.
 
-    A figure that only the baseline measured breaks its limit too.
+    A figure that only the baseline measured breaks its limit too. Whether more of a counter of
+    sessions is better, only they know: it breaks its limit in either direction, and as a new one.
+    Fewer failed transactions are better.
     """
     broken = []
     for limit in limits:
         one = _difference(limit.name, baseline, other, limit.percent)
-        if one.judgement == "worse" or (one.before is not None and one.after is None):
-            after = "not measured" if one.after is None else f"{one.after:,.6g}"
+        if _breaks(one):
             by = "" if one.change is None else f", {one.change:+.1f} %"
             broken.append(
-                f"{limit.name}: {one.before:,.6g} before, now {after}{by}; {limit.percent:g} % are"
-                " allowed"
+                f"{limit.name}: {_measured(one.before)} before, now {_measured(one.after)}{by};"
+                f" {limit.percent:g} % are allowed"
             )
     return broken
+
+
+def _breaks(one: Difference) -> bool:
+    if FAILED_TRANSACTIONS.fullmatch(one.name):
+        return one.judgement == "worse" or (one.before is None and bool(one.after))
+    if one.name.startswith(COUNTER):
+        return one.judgement == "differs" and (one.before, one.after) != (None, None)
+    return one.judgement == "worse" or (one.before is not None and one.after is None)
+
+
+def _measured(value: float | None) -> str:
+    return NOT_MEASURED if value is None else f"{value:,.6g}"
 
 
 def warnings(baseline: RunRecord, other: RunRecord) -> Iterator[str]:

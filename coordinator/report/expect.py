@@ -4,10 +4,11 @@ Examples: `open_peak>=1000000`, `ping_rtt_p99<500ms`, `plateau.unexpected==0`, `
 
 The figures are the fields of the summary. `failed.REASON` and `closed.REASON` count connections by
 their reason; what sessions count and time themselves is `counter.NAME` and
-`timing.NAME_STATISTIC`; `check.NAME` is the share of a check that passed, in percent.
-`http_replies.STATUS` and `http_failed.REASON` count HTTP requests. `plateau.` and `phase.NAME.`
-before a figure take it of that part of the run. Percentiles and means are those of the valid
-seconds. What nothing ever recorded has no value, and does not hold.
+`timing.NAME_STATISTIC`, which for a transaction may be written `tr_NAME_STATISTIC`; `check.NAME` is
+the share of a check that passed, in percent. `http_replies.STATUS` and `http_failed.REASON` count
+HTTP requests. `plateau.` and `phase.NAME.` before a figure take it of that part of the run.
+Percentiles and means are those of the valid seconds. What nothing ever recorded has no value, and
+does not hold.
 """
 
 import operator
@@ -29,9 +30,10 @@ from loadgen.stats.http_ends import HTTP_FAILURES, HTTP_KINDS, is_http_end
 from loadgen.stats.reasons import KINDS, Kind, is_reason, names_of
 from loadgen.stats.tally import CHECK, HISTOGRAMS, Count
 from loadgen.stats.tally import COUNTS as COUNTERS
-from loadgen.values import SECONDS_PER
+from loadgen.values import SECONDS_PER, number_of
 
 INVALID = "invalid_seconds"
+PEAK = "open_peak"
 FIGURES = (
     *(
         field.name
@@ -67,6 +69,8 @@ COUNTER = "counter."
 """The prefix of a counter of sessions."""
 TIMING = "timing."
 """The prefix of a timing of sessions."""
+TRANSACTION = "tr_"
+"""The beginning of the name of a timing that is a transaction."""
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -94,9 +98,9 @@ BASES: dict[str, str] = {
 """The figure that a percentage of another one is taken of."""
 FIGURE = r"\w+|(?:counter|timing|check|failed|closed|http_replies|http_failed)\.[^<>=!]*[^<>=!\s]"
 NAME = rf"(?:(plateau|phase\.[^<>=!]+?)\.)?({FIGURE})"
-GRAMMAR = re.compile(
-    rf"\s*{NAME}\s*(>=|<=|==|!=|>|<)\s*(\d+(?:_\d+)*(?:\.\d+)?)\s*(%|us|µs|ms|s|m|h|)\s*"
-)
+NUMBER = r"\d+(?:_\d+|,\d{3})*(?:\.\d+)?(?:e\+?\d{1,3})?"
+"""A number as options take it: `1000000`, `1_000_000`, `1,000,000` or `1e6`."""
+GRAMMAR = re.compile(rf"\s*{NAME}\s*(>=|<=|==|!=|>|<)\s*({NUMBER})\s*(%|us|µs|ms|s|m|h|)\s*")
 
 
 class Expectation(msgspec.Struct, frozen=True):
@@ -125,18 +129,22 @@ class Expectation(msgspec.Struct, frozen=True):
         time that is shorter than the clocks which it is taken from may differ.
         """
         value = value_of(self.figure, summary, self.part)
+        most = _most_of(self.figure, summary, self.part)
         bound = _bound_of(self.figure, summary)
         if self.base and value is not None:
             base = _base_value(self.base, summary, self.part)
             value = 100 * value / base if base else None
-        held = value is not None and self._holds(value, bound)
-        samples = None if value is None else _samples(self.figure, summary, self.part)
-        return ExpectationResult(self.expr, value, held, samples, bound or None)
+            most = 100 * most / base if base and most is not None else None
+        if value is None:
+            return ExpectationResult(self.expr, None, held=False, bound=bound or None)
+        held = self._holds(value - bound, value + bound if most is None else most)
+        samples = _samples(self.figure, summary, self.part)
+        at_least = most is not None and most > value
+        return ExpectationResult(self.expr, value, held, samples, bound or None, at_least)
 
-    def _holds(self, value: float, bound: float) -> bool:
+    def _holds(self, low: float, high: float) -> bool:
         """Returns True when the comparison holds for all that the figure may be."""
         compare = COMPARISONS[self.comparison]
-        low, high = value - bound, value + bound
         nearest = min(max(self.bound, low), high)
         return all(compare(possible, self.bound) for possible in (low, nearest, high))
 
@@ -149,18 +157,35 @@ def parse(text: str, plan: Plan | None = None, option: str = "--expect") -> Expe
     match = GRAMMAR.fullmatch(text)
     if match is None:
         raise PlanError(f"{option} {text!r} is not an expectation; write for example 'failed<0.1%'")
-    part, figure, comparison, number, unit = match.groups()
+    part, short, comparison, number, unit = match.groups()
+    figure = full_name(short)
     try:
         if part and part != PLATEAU and plan is not None:
             _check_phase(part.removeprefix(PHASE), plan)
         _check_figure(figure, part, plan)
         base = _base_of(figure) if unit == "%" and not _is_percentage(figure) else ""
-        bound = float(number) * _scale(figure, unit)
+        bound = number_of(number) * _scale(figure, unit)
         if bound == inf:
-            raise PlanError("no figure is as large as that")  # noqa: TRY301 -- named as the others are
-    except PlanError as error:
+            raise PlanError("no figure is as large as that")
+    except ValueError as error:  # a PlanError is one
         raise PlanError(f"{option} {text!r}: {error}") from error
     return Expectation(text.strip(), part or WHOLE, figure, comparison, bound, base)
+
+
+def unit_of(expr: str) -> str:
+    """Returns the unit of what an expectation compares: `ms`, `s` or `%`.
+
+    It is empty for a count, and for what another version expected.
+    """
+    try:
+        expected = parse(expr)
+    except PlanError:
+        return ""
+    if expected.base or _is_percentage(expected.figure):
+        return "%"
+    if expected.figure in DURATIONS:
+        return "s"
+    return "ms" if percentile_of(expected.figure) else ""
 
 
 def _is_percentage(figure: str) -> bool:
@@ -187,13 +212,13 @@ def _check_figure(figure: str, part: str | None, plan: Plan | None) -> None:
                 f"no HTTP request ends so{nearest_of(reason, names)}; write {kind}. and one of"
                 f" {', '.join(names)}"
             )
-        elif kind == "timing" and _percentile_of(figure) is None:
+        elif kind == "timing" and percentile_of(figure) is None:
             raise PlanError(
                 f"{figure} has no statistic; write {figure}_p99, or another of {_STATS}"
             )
         return
     known = PART_COUNTS if part else FIGURES
-    if figure in known or _percentile_of(figure) is not None or (figure == REACH and not part):
+    if figure in known or percentile_of(figure) is not None or (figure == REACH and not part):
         return
     if figure in PART_COUNTS:
         raise PlanError(f"{figure} is a figure of a part of the run; write {PLATEAU}.{figure}")
@@ -261,7 +286,7 @@ def _scale(figure: str, unit: str) -> float:
     """Returns the factor from a unit to the unit of a figure."""
     if figure in DURATIONS:
         return UNITS_S[unit or "s"]
-    if _percentile_of(figure) is not None:
+    if percentile_of(figure) is not None:
         return UNITS_S[unit or "ms"] * 1000
     if unit in UNITS_S and _is_percentage(figure):
         name = figure if figure == REACH else f"{CHECK}NAME"
@@ -271,7 +296,15 @@ def _scale(figure: str, unit: str) -> float:
     return 1.0
 
 
-def _percentile_of(figure: str) -> tuple[str, str, str] | None:
+def full_name(figure: str) -> str:
+    """Returns the name of a figure that may be a short one.
+
+    `tr_login_p95` is short for `timing.tr_login_p95`.
+    """
+    return f"{TIMING}{figure}" if figure.startswith(TRANSACTION) else figure
+
+
+def percentile_of(figure: str) -> tuple[str, str, str] | None:
     """Returns the field of the summary, the histogram in it, and the statistic.
 
     Returns None when the name is not that of a percentile or a mean.
@@ -293,7 +326,7 @@ def value_of(figure: str, summary: Summary, part: str = WHOLE) -> float | None:
     of = _part_of(summary, part)
     if of is None:
         return None
-    percentile = _percentile_of(figure)
+    percentile = percentile_of(figure)
     if percentile is not None:
         percentiles = _percentiles(figure, summary, part)
         found: float | None = getattr(percentiles, percentile[2]) if percentiles else None
@@ -321,8 +354,15 @@ def value_of(figure: str, summary: Summary, part: str = WHOLE) -> float | None:
 
 def _bound_of(figure: str, summary: Summary) -> float:
     """Returns the milliseconds by which a percentile or a mean is wrong at most."""
-    percentile = _percentile_of(figure)
+    percentile = percentile_of(figure)
     return summary.bounds.get(percentile[1], 0.0) if percentile else 0.0
+
+
+def _most_of(figure: str, summary: Summary, part: str) -> float | None:
+    """Returns the most that a figure may be; None where its value is exact."""
+    if figure != PEAK or part != WHOLE:
+        return None
+    return inf if summary.open_peak_most is None else summary.open_peak_most
 
 
 def _part_of(summary: Summary, part: str) -> Summary | Part | None:
@@ -334,7 +374,7 @@ def _percentiles(figure: str, summary: Summary, part: str) -> Percentiles | None
 
     Those of the whole run are of its valid seconds; an older run directory has only those of all.
     """
-    percentile = _percentile_of(figure)
+    percentile = percentile_of(figure)
     of = summary.parts.get(part) or _part_of(summary, part)
     if percentile is None or of is None:
         return None

@@ -16,6 +16,7 @@ from coordinator.report.tables import (
     ABSENT,
     HELD,
     Table,
+    accepted_text,
     asked_text,
     check_table,
     counter_table,
@@ -73,6 +74,8 @@ def _markdown(record: RunRecord) -> Iterator[str]:
     ):
         if len(table) > 1:
             yield from markdown_table(_shorten(table))
+    if summary.awaits_yes:
+        yield f"Accepted by the session: {accepted_text(summary)}\n"
     for line in delivery_lines(summary):
         yield f"{plain(line)}\n"
     if summary.changes:
@@ -147,7 +150,7 @@ def comparison_report(records: Sequence[RunRecord], tolerance: float, form: str)
     The tolerance is in percent.
     """
     baseline, *others = records
-    rows = _comparison_table(records, tolerance)
+    rows = comparison_table(records, tolerance)
     if form == "csv":
         return _csv(rows)
     remarks = [
@@ -161,7 +164,11 @@ def comparison_report(records: Sequence[RunRecord], tolerance: float, form: str)
     return "\n".join([*lines, *(f"\nnot quite comparable: {remark}" for remark in remarks)])
 
 
-def _comparison_table(records: Sequence[RunRecord], tolerance: float) -> Table:
+def comparison_table(records: Sequence[RunRecord], tolerance: float) -> Table:
+    """Returns a row for each figure, with what each run is against the first.
+
+    The tolerance is in percent.
+    """
     baseline, *others = records
     rows = [["", *(record.name for record in records), *(f"{record.name} is" for record in others)]]
     compared = [

@@ -1,28 +1,34 @@
-"""Finished runs with the page's charts, as one file: report.html and a trend.
+"""Finished runs with the page's charts, as one file.
+
+That is report.html, a comparison, or a trend.
 
 The page's own modules draw the charts.
 """
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 from coordinator.report import tables
 from coordinator.report.claims import claims_of
+from coordinator.report.compare import warnings
 from coordinator.report.delivery import delivery_lines, delivery_table
+from coordinator.report.export import comparison_table
 from coordinator.report.machines import machines_of
-from coordinator.report.samples import AGENT_SERIES, STATISTICS, Sample, bars, samples_of
+from coordinator.report.own import MAX_DRAWN, STATISTICS, Drawn, drawn_of, share_of
+from coordinator.report.samples import AGENT_SERIES, Sample, bars, samples_of
 from coordinator.report.standalone import standalone
 from coordinator.report.text import outcome
 from coordinator.report.trend import Trend, step_text
-from coordinator.run.summary import AgentSummary
 from coordinator.run.timeline import Row
 from coordinator.scrape import Scrape
 from coordinator.storage.reader import RunRecord
+from coordinator.text import in_natural_order
 
 MODULES = ("words.js", "model.js", "charts.js", "report.js")
 """The page's modules that a report needs, each after the modules that it imports."""
+COMPARISON_MODULES = ("words.js", "model.js", "charts.js", "compare.js")
+"""The page's modules that a comparison needs, in the same order."""
 TREND_MODULES = ("words.js", "model.js", "charts.js", "trend.js")
 """The page's modules that a trend needs, in the same order."""
 MAX_POINTS = 3600
@@ -35,23 +41,60 @@ Columns = dict[str, list[float | None]]
 def html_report(record: RunRecord) -> str:
     """Returns the whole file."""
     samples = samples_of(record)
-    step = -(-len(samples) // MAX_POINTS) or 1
+    step = _step(len(samples))
+    drawn = drawn_of([record.summary])
     return standalone(
         "report/report.html.j2",
         MODULES,
-        _data(record, samples, step),
+        _data(record, samples, step, drawn),
         record=record,
         outcome=outcome(record.summary),
         claims=claims_of(record.summary, samples, record.plan),
-        agents=_in_natural_order(record.summary.agents),
+        agents=sorted(record.summary.agents, key=lambda one: in_natural_order(one.name)),
         addresses=tables.address_table(record.facts),
         machines=machines_of(record.facts),
         delivery=delivery_lines(record.summary),
         worst=delivery_table(record.summary),
         tables=tables,
         step=step,
+        drawn=drawn,
+        most_drawn=MAX_DRAWN,
         gaps=gaps_of(record.seconds),
     )
+
+
+def comparison_html(records: Sequence[RunRecord], tolerance: float) -> str:
+    """Returns runs side by side as one file, their curves over each other.
+
+    Each is compared with the first; the tolerance is in percent.
+    """
+    baseline, *others = records
+    step = _step(max(len(record.seconds) for record in records))
+    drawn = drawn_of([record.summary for record in records])
+    curves = []
+    for record in records:
+        shown = samples_of(record)[::step]
+        fleet = _fleet_columns(shown) | _own_columns(shown, drawn)
+        curves.append({"seconds": [sample.second for sample in shown], "fleet": fleet})
+    return standalone(
+        "report/compare.html.j2",
+        COMPARISON_MODULES,
+        {"runs": curves, "own": drawn},
+        records=[(record, outcome(record.summary)) for record in records],
+        table=comparison_table(records, tolerance),
+        remarks=[
+            f"{other.name}: {warning}" for other in others for warning in warnings(baseline, other)
+        ],
+        tolerance=tolerance,
+        step=step,
+        drawn=drawn,
+        most_drawn=MAX_DRAWN,
+    )
+
+
+def _step(seconds: int) -> int:
+    """Returns of how many seconds one is drawn."""
+    return -(-seconds // MAX_POINTS) or 1
 
 
 def trend_html(trend: Trend) -> str:
@@ -71,22 +114,16 @@ def gaps_of(rows: Sequence[Row]) -> list[str]:
     return [str(first) if first == last else f"{first} to {last}" for first, last in spans]
 
 
-def _in_natural_order(agents: Sequence[AgentSummary]) -> list[AgentSummary]:
-    """By name, with numbers by their value: local-2 before local-10."""
-    parts = re.compile(r"(\d+)").split
-    return sorted(agents, key=lambda agent: [part.zfill(20) for part in parts(agent.name)])
-
-
 # The series of the charts.
 
 
-def _data(record: RunRecord, samples: Sequence[Sample], step: int) -> dict[str, Any]:
-    drawn = samples[::step]
-    names = list(dict.fromkeys(name for sample in drawn for name in sample.agents))
+def _data(record: RunRecord, samples: Sequence[Sample], step: int, drawn: Drawn) -> dict[str, Any]:
+    shown = samples[::step]
+    names = list(dict.fromkeys(name for sample in shown for name in sample.agents))
     return {
-        "seconds": [sample.second for sample in drawn],
-        "fleet": _fleet_columns(drawn),
-        "agents": {name: _agent_columns(drawn, name) for name in names},
+        "seconds": [sample.second for sample in shown],
+        "fleet": _fleet_columns(shown) | _own_columns(shown, drawn),
+        "agents": {name: _agent_columns(shown, name) for name in names},
         "invalid": [(sample.second, sample.invalid) for sample in samples if sample.invalid],
         "saturated": [(sample.second, sample.saturated) for sample in samples if sample.saturated],
         "marks": _marks(record),
@@ -121,11 +158,28 @@ def _fleet_columns(samples: Sequence[Sample]) -> Columns:
     return columns
 
 
+def _own_columns(samples: Sequence[Sample], drawn: Drawn) -> Columns:
+    columns: Columns = {}
+    owns = [sample.own for sample in samples]
+    for name in drawn.counters:
+        columns[f"counter {name}"] = [own.counters.get(name) for own in owns]
+    for name in drawn.checks:
+        found = [own.checks.get(name) for own in owns]
+        columns[f"check {name}"] = [share_of(checked) if checked else None for checked in found]
+    for name in drawn.timings:
+        times = [own.timings.get(name) for own in owns]
+        for at, title in enumerate(
+            [f"timed {name}", *(f"timing {name} {of}" for of in STATISTICS)]
+        ):
+            columns[title] = [of[at] if of else None for of in times]
+    return columns
+
+
 def _watched_columns(scrapes: Sequence[Scrape]) -> dict[str, dict[str, Any]]:
     columns: dict[str, dict[str, Any]] = {}
     for name in dict.fromkeys(scrape.name for scrape in scrapes):
         own = [scrape for scrape in scrapes if scrape.name == name]
-        drawn = own[:: -(-len(own) // MAX_POINTS)]
+        drawn = own[:: _step(len(own))]
         series = {
             series: [getattr(scrape, series) for scrape in drawn] for series in WATCHED_SERIES
         }

@@ -6,7 +6,7 @@ It needs pyarrow, which the extra `loadgen[parquet]` installs.
 import io
 
 from coordinator.report.samples import samples_of
-from coordinator.report.seconds import TEXTS, WHOLE, columns_of
+from coordinator.report.seconds import columns_of, kind_of
 from coordinator.storage.reader import RunRecord
 from loadgen.errors import OperatorError
 
@@ -23,9 +23,9 @@ def parquet_report(record: RunRecord) -> bytes:
         raise OperatorError(
             "--format parquet needs pyarrow: pip install 'loadgen[parquet]'"
         ) from error
-    kinds = {name: pyarrow.int64() for name in WHOLE} | {name: pyarrow.string() for name in TEXTS}
+    types = {"whole": pyarrow.int64(), "decimal": pyarrow.float64(), "text": pyarrow.string()}
     columns = {
-        name: pyarrow.array(values, kinds.get(name, pyarrow.float64()))
+        name: pyarrow.array(values, types[kind_of(name)])
         for name, values in columns_of(samples_of(record)).items()
     }
     table = pyarrow.table(columns).replace_schema_metadata(

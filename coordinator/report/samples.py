@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from coordinator.report.own import STATISTICS, OwnFigures, OwnSeconds
 from coordinator.run.hosts import mean
 from coordinator.run.progress import Pauses, rate_at
 from coordinator.run.timeline import Figures, Row
@@ -43,7 +44,6 @@ def values_of(histogram: Histogram) -> Iterable[tuple[int, int]]:
     return ((highest_in(index), count) for index, count in histogram.counts.items())
 
 
-STATISTICS = ("p50", "p90", "p95", "p99", "max")
 AGENT_P99S = ("handshake", "ping_rtt", "lag", "loop_lag")
 AGENT_HOST = ("host_busy", "host_steal", "host_retransmits")
 AGENT_SERIES = ("open", "launched", "opened", "failed", "cpu_s", "rss", *AGENT_P99S, *AGENT_HOST)
@@ -68,15 +68,21 @@ class Sample(msgspec.Struct):
     failed http_503`."""
     saturated: list[str] = []
     """The ways in which machines bounded what was measured; empty when they did not."""
+    own: OwnFigures = msgspec.field(default_factory=OwnFigures)
+    """What sessions counted, checked and timed in it."""
 
 
 class Sampler:
-    """Makes samples of rows that come in the order in which they settled."""
+    """Makes samples of rows that come in the order in which they settled.
 
-    def __init__(self, plan: Plan) -> None:
+    They have at most `most_own` names of what sessions count, check and time each; None: all.
+    """
+
+    def __init__(self, plan: Plan, most_own: int | None = None) -> None:
         self._plan = plan
         self._changes: list[PlanChange] = []
         self._arrivals = plan.schedule.arrivals
+        self._own = OwnSeconds(most_own)
 
     def take(
         self,
@@ -110,7 +116,8 @@ class Sampler:
         }
         agents = {name: _agent(figures) for name, figures in row.agents.items()}
         ends = _ends(row.fleet)
-        return Sample(row.second, fleet, latencies, agents, row.invalid, ends, row.saturated)
+        own = self._own.take(row.second, row.fleet)
+        return Sample(row.second, fleet, latencies, agents, row.invalid, ends, row.saturated, own)
 
 
 def _ends(figures: Figures) -> dict[str, int]:

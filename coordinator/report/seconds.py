@@ -4,11 +4,15 @@ CSV, Parquet and exports have the same columns.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
-from coordinator.report.samples import STATISTICS, Sample
-from loadgen.stats.tally import COUNTS, HISTOGRAMS
+from coordinator.report.expect import COUNTER, TIMING
+from coordinator.report.own import STATISTICS, OwnFigures, share_of
+from coordinator.report.samples import Sample
+from loadgen.stats.tally import CHECK, COUNTS, HISTOGRAMS
 
 Value = int | float | str | None
+Kind = Literal["whole", "decimal", "text"]
 
 WHOLE = {
     "second",
@@ -21,14 +25,30 @@ WHOLE = {
     "rss",
     "agents",
 }
-"""The columns of whole numbers; TEXTS are texts, every other column has floats."""
+"""The columns of whole numbers that every run has."""
 TEXTS = {"invalid", "saturated"}
+"""The columns of texts."""
+PASSED = "checks_passed."
+FAILED = "checks_failed."
+OWN_WHOLE = (COUNTER, PASSED, FAILED)
+"""The beginnings of the columns of whole numbers that sessions name; so is the number of values of
+each timing."""
+VALUES = "_count"
+
+
+def kind_of(column: str) -> Kind:
+    """Returns the kind of the values of a column."""
+    if column in TEXTS:
+        return "text"
+    own = column.startswith(OWN_WHOLE) or (column.startswith(TIMING) and column.endswith(VALUES))
+    return "whole" if column in WHOLE or own else "decimal"
 
 
 def figures_of(sample: Sample) -> dict[str, Value]:
     """Returns the figures of one second by the names of their columns.
 
-    Percentiles are in milliseconds. None is a figure that the second does not have.
+    Percentiles are in milliseconds. None is a figure that the second does not have. What sessions
+    count, check and time comes last.
     """
     nothing: list[float | None] = [None] * len(STATISTICS)
     latencies: dict[str, Value] = {
@@ -43,11 +63,27 @@ def figures_of(sample: Sample) -> dict[str, Value]:
         "agents": len(sample.agents),
         "invalid": "; ".join(sample.invalid),
         "saturated": "; ".join(sample.saturated),
+        **_own_figures(sample.own),
     }
+
+
+def _own_figures(own: OwnFigures) -> dict[str, Value]:
+    figures: dict[str, Value] = {}
+    for name, checked in own.checks.items():
+        figures[f"{CHECK}{name}"] = share_of(checked)
+        figures[f"{PASSED}{name}"], figures[f"{FAILED}{name}"] = checked
+    for name, (number, *times) in own.timings.items():
+        figures[f"{TIMING}{name}{VALUES}"] = number
+        for statistic, time in zip(STATISTICS, times, strict=True):
+            figures[f"{TIMING}{name}_{statistic}_ms"] = time
+    for name, number in own.counters.items():
+        figures[f"{COUNTER}{name}"] = number
+    return figures
 
 
 def columns_of(samples: Sequence[Sample]) -> dict[str, list[Value]]:
     """Returns the columns of a run; without seconds, those that every run has."""
     rows = [figures_of(sample) for sample in samples]
-    names = rows[0] if rows else figures_of(Sample(0, {}, {}, {}, []))
-    return {name: [row[name] for row in rows] for name in names}
+    always = list(figures_of(Sample(0, samples[0].fleet if samples else {}, {}, {}, [])))
+    own = sorted({name for row in rows for name in row}.difference(always))
+    return {name: [row.get(name) for row in rows] for name in (*always, *own)}

@@ -1,10 +1,11 @@
 """Makes the summary of a run."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from coordinator.report.expect import Expectation
 from coordinator.run.agents import AgentState
 from coordinator.run.life import hold_of, lowest_alive, plateau_seconds
+from coordinator.run.progress import Progress
 from coordinator.run.run import Run
 from coordinator.run.summary import (
     SCHEMA,
@@ -15,7 +16,7 @@ from coordinator.run.summary import (
     Summary,
     Verdict,
 )
-from coordinator.run.timeline import Timeline, copied, in_order, summaries
+from coordinator.run.timeline import copied, in_order, summaries
 from coordinator.text import sample_file
 from loadgen.plan.life import alive_within
 from loadgen.stats.tally import Ledger
@@ -41,6 +42,7 @@ def summary_of(
     """
     total, ledger, timeline = run.total, run.ledger, run.timeline
     peak = max([ledger.open, *timeline.open.values()])
+    least, most = timeline.peak
     window = alive_within(run.plan.session_specs) if total.pings else None
     alive = timeline.alive if window is not None else {}
     hold = hold_of(timeline.open, peak, run.drained_at - run.start)
@@ -49,12 +51,14 @@ def summary_of(
         schema=SCHEMA,
         verdict="lost",
         planned=ledger.planned,
-        open_peak=peak,
+        open_peak=max(peak, least),
+        open_peak_most=None if most is None else max(peak, most),
         open_end=ledger.open,
         failed=ledger.failed,
         closed=ledger.closed,
+        appwrite=run.plan.appwrite,
         rate_asked=round(run.progress.mean_rate, 3),
-        rate_achieved=rate_achieved(timeline),
+        rate_achieved=rate_achieved(timeline.launched, run.plan.total, run.progress),
         duration_s=round(run.age(now), 3),
         plateau_s=plateau_seconds(timeline.open, alive, peak),
         alive_within_s=window,
@@ -75,6 +79,7 @@ def summary_of(
         changes=run.asked(),
         breaches=run.breaches() if run.state == "done" else [],
         not_launched=0 if _ended_early(run) else run.not_launched,
+        teardown_failed=int(bool(run.setup.teardown_problem)),
         aborted=EarlyEnd(run.aborted, round(run.aborted_at, 1)) if run.aborted else None,
         insecure=run.plan.insecure,
         reach=total.reach,
@@ -103,20 +108,25 @@ def _marked(seconds: dict[int, list[str]]) -> list[InvalidSecond]:
     return [InvalidSecond(number, why) for number, why in sorted(seconds.items())]
 
 
-def rate_achieved(timeline: Timeline) -> float:
-    """Returns the launches per second.
+def rate_achieved(launched: Mapping[int, int], planned: int, progress: Progress) -> float:
+    """Returns the launches per second, over the seconds in which arrivals were asked.
 
-    They count from the first second with a launch to the last.
+    `launched` has the launches of each second with any, of `planned` in all.
 
-    Subtle: the last second counts only where it is the only one. The last arrival falls anywhere
-    into it, so a division by the whole second would understate the rate.
+    Subtle: the last second counts whole only where it is the only one. The last launch falls
+    anywhere into it, so a division by the whole second would understate the rate. It is known where
+    all came in time: then arrivals took as long as the plan asks for them.
     """
-    if not timeline.launched:
+    if not launched:
         return 0.0
-    first, last = min(timeline.launched), max(timeline.launched)
-    if first == last:
-        return float(timeline.launched[last])
-    return round((sum(timeline.launched.values()) - timeline.launched[last]) / (last - first), 1)
+    total, last, end = sum(launched.values()), max(launched), progress.last_arrival
+    if total >= planned and end - 1 <= last <= end:
+        return round(total / progress.arrival_seconds(end), 1)
+    counted, until = total - launched[last], float(last)
+    if not counted:
+        counted, until = total, last + 1.0
+    seconds = progress.arrival_seconds(until) + max(0.0, until - end)
+    return round(counted / seconds, 1) if seconds else float(counted)
 
 
 def _verdict(run: Run, held: bool) -> Verdict:

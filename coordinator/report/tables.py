@@ -4,7 +4,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
+from coordinator.report.expect import unit_of
 from coordinator.report.machines import Machine, addresses_of, setting_text
+from coordinator.run.life import NEARLY
+from coordinator.run.parts import WHOLE
 from coordinator.run.summary import AgentSummary, ExpectationResult, InvalidSecond, Summary
 from coordinator.run.timeline import Percentiles
 from coordinator.storage.reader import RunFacts
@@ -31,6 +34,8 @@ ABSENT = "–"
 """The text of a figure that a run does not have."""
 HELD = "held"
 """The verdict on an expectation that holds."""
+AT_LEAST = "at least "
+"""Before a figure that may have been more than what is known."""
 NOT_MEASURED = "not measured"
 """The text of an expected figure that a run does not have."""
 MAX_ASKED = 20
@@ -43,8 +48,33 @@ def time_text(value: float | None, bound: float = 0.0) -> str:
 
 
 def bound_text(result: ExpectationResult) -> str:
-    """Returns by how much an expected figure is wrong at most; "" for an exact one."""
-    return f" ± {result.bound:,.3g}" if result.bound else ""
+    """Returns by how much an expected figure is wrong at most, and its unit.
+
+    The text follows the figure; it is empty for an exact count.
+    """
+    bound = f" ± {result.bound:,.3g}" if result.bound else ""
+    return f"{bound} {unit_of(result.expr)}".rstrip()
+
+
+def at_least(result: ExpectationResult) -> str:
+    """Returns the words before a figure that may have been more, or ""."""
+    return AT_LEAST if result.at_least else ""
+
+
+def peak_text(summary: Summary) -> str:
+    """Returns how many connections were open at once, and if it may be more."""
+    return f"{'' if summary.peak_is_exact else AT_LEAST}{count(summary.open_peak)}"
+
+
+def held_text(summary: Summary) -> str:
+    """Returns how long the peak was held.
+
+    That of a short run may be at the end of no second.
+    """
+    whole = summary.parts.get(WHOLE)
+    if whole is not None and whole.open_peak < NEARLY * summary.open_peak:
+        return "less than a second"
+    return seconds(summary.plateau_s)
 
 
 def percentile_table(
@@ -113,7 +143,7 @@ def part_table(summary: Summary) -> Table:
 
     Each percentile stands before the number of values in valid seconds that it is of.
     """
-    latencies = [f"{name} {of}" for name in ("handshake", "ping_rtt") for of in ("p99", "n")]
+    latencies = [f"{name} {of}" for name in ("handshake", "ping_rtt") for of in ("p99, ms", "n")]
     ends = ("open, least", "most", "failed", "unexpected")
     rows = [["part of the run", "from", "to", "invalid", *ends, *latencies]]
     for name, part in summary.parts.items():
@@ -131,7 +161,9 @@ def expectation_table(summary: Summary) -> Table:
     """Returns each expectation with the measured value, and `held` or `FAILED`."""
     rows = [["expected", "measured", "values", "verdict"]]
     for result in summary.expectations:
-        value = NOT_MEASURED if result.value is None else f"{result.value:,.6g}{bound_text(result)}"
+        value = NOT_MEASURED
+        if result.value is not None:
+            value = f"{at_least(result)}{result.value:,.6g}{bound_text(result)}"
         samples = ABSENT if result.samples is None else count(result.samples)
         rows.append([result.expr, value, samples, word_of(result)])
     return rows
@@ -171,6 +203,16 @@ def compression_text(summary: Summary) -> str:
         f"{chosen or 'no connection opened'};"
         f" {count(compressed)} of {count(received)} messages received{share}"
     )
+
+
+def accepted_text(summary: Summary) -> str:
+    """Returns how many connections the server said yes to after the 101.
+
+    It is empty where servers say nothing more.
+    """
+    if not summary.awaits_yes:
+        return ""
+    return f"{count(summary.accepted)} of {count(summary.opened)} opened"
 
 
 def resumed_text(summary: Summary) -> str:

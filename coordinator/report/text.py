@@ -9,16 +9,20 @@ from coordinator.report.tables import (
     ABSENT,
     NOT_MEASURED,
     Law,
+    accepted_text,
     asked_text,
+    at_least,
     bound_text,
     check_table,
     compression_text,
     counter_table,
     failed_sessions,
+    held_text,
     host_table,
     http_table,
     laws,
     part_table,
+    peak_text,
     percentile_table,
     phase_table,
     resumed_text,
@@ -31,7 +35,15 @@ from coordinator.run.common_end import common_end
 from coordinator.run.parts import PHASE, PLATEAU
 from coordinator.run.summary import AgentSummary, ExpectationResult, Summary
 from coordinator.run.timeline import Percentiles
-from coordinator.text import columns, count, ms, percent_text, reasons, seconds
+from coordinator.text import (
+    columns,
+    count,
+    in_natural_order,
+    ms,
+    percent_text,
+    reasons,
+    seconds,
+)
 
 MAX_INVALID_LINES = 10
 """Lines of invalid seconds in the text; summary.json has them all."""
@@ -96,9 +108,11 @@ def _headline(summary: Summary, title: str) -> list[str]:
     if summary.lost:
         parts.append(f"{count(summary.lost)} lost")
     parts.append(
-        f"{count(summary.open_peak)} open at the peak, held for {seconds(summary.plateau_s)},"
+        f"{peak_text(summary)} open at the peak, held for {held_text(summary)},"
         f" of {count(summary.planned)} planned"
     )
+    if summary.teardown_failed:
+        parts.append("teardown failed")
     if summary.insecure:
         parts.append("certificates NOT verified")
     if summary.open_peak and summary.alive_within_s is None:
@@ -151,10 +165,8 @@ def _ends(summary: Summary) -> list[str]:
             "launched beyond the plan's numbers, and counted as planned:"
             f" {count(summary.relaunched)}"
         )
-    if summary.accepted:
-        lines.append(
-            f"accepted by the session: {count(summary.accepted)} of {count(summary.opened)} opened"
-        )
+    if summary.awaits_yes:
+        lines.append(f"accepted by the session: {accepted_text(summary)}")
     if summary.addresses_passed:
         file = summary.tracebacks.get("addresses_passed", "")
         lines.append(
@@ -237,8 +249,10 @@ def _agents(summary: Summary) -> list[str]:
     if not summary.agents:
         return []
     counted = ("share", "launched", "opened", "failed", "lost")
-    rows = [["agent", "status", "workers", *counted, "cpu s", "peak MB"]]
-    rows += [_agent(agent) for agent in summary.agents]
+    # A name of 18 characters fits 80 columns; summary.json and report.html have more figures.
+    rows = [["agent", "status", *counted, "CPU s", "MB"]]
+    in_order = sorted(summary.agents, key=lambda agent: in_natural_order(agent.name))
+    rows += [_agent(agent) for agent in in_order]
     warnings = [f"preflight: {agent.preflight}" for agent in summary.agents if agent.preflight]
     return columns(rows) + warnings
 
@@ -249,7 +263,6 @@ def _agent(agent: AgentSummary) -> list[str]:
     return [
         agent.name,
         agent.status,
-        str(agent.workers),
         *(count(number) for number in counts),
         f"{agent.cpu_s:.1f}",
         f"{agent.rss_peak_mb:.0f}",
@@ -323,7 +336,7 @@ def measured(result: ExpectationResult) -> str:
         return NOT_MEASURED
     of = "" if result.samples is None else f", of {count(result.samples)} in valid seconds"
     number = f"{value:,.6g}" if value < 1e6 else f"{value:,.0f}"
-    return f"it was {number}{bound_text(result)}{of}"
+    return f"it was {at_least(result)}{number}{bound_text(result)}{of}"
 
 
 def comparison(runs: Sequence[tuple[str, Summary]]) -> str:

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import msgspec
 
-from coordinator.report.compare import FIGURES, Difference, Judgement, differences, warnings
+from coordinator.report.compare import Difference, Judgement, differences, figures_of, warnings
 from coordinator.report.expect import value_of
 from coordinator.report.export import figure_text, markdown_table, plain
 from coordinator.report.tables import ABSENT, Table
@@ -76,7 +76,8 @@ def trend_of(records: Sequence[RunRecord], tolerance: float) -> Trend:
         {one.name: one for one in differences(before.summary, after.summary, tolerance)}
         for before, after in pairwise(runs)
     ]
-    values = {name: [value_of(name, run.summary) for run in runs] for name in FIGURES}
+    names = figures_of([run.summary for run in runs])
+    values = {name: [value_of(name, run.summary) for run in runs] for name in names}
     return Trend(
         tolerance,
         [TrendRun(run.name, run.facts.started, outcome(run.summary)) for run in runs],

@@ -98,6 +98,8 @@ class AgentState(msgspec.Struct):
     """The limiting resource, where its machine can't hold its share."""
     gate: int = 0
     """The gate at which its workers wait; 0: they do not."""
+    has_data: bool = False
+    """True once it has what setup returned."""
     disconnected: float = inf
     """The time at which its connection broke, on the clock of the run; infinite while it stands."""
     finished: bool = False
@@ -300,6 +302,14 @@ class FailureDetector:
         It may come back on another one.
         """
         agent.disconnected = min(agent.disconnected, now)
+
+    def reachable(self, now: float) -> list[AgentState]:
+        """Returns the agents that are ready and whose connections stand, in their order."""
+        return [
+            agent
+            for agent in self._agents.ready(now)
+            if not agent.lost and now - agent.disconnected <= RECONNECT_TIMEOUT
+        ]
 
     def excuse_own_silence(self, now: float) -> float:
         """Leaves out the time in which the coordinator could not hear its agents.

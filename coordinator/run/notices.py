@@ -9,6 +9,9 @@ from loadgen.stats.reasons import HTTP
 
 MAX_SAMPLES = 100
 """The number of reasons of which a sample is kept."""
+MAX_REFUSED = 50
+"""The addresses and reasons of refused agents that are named: strangers knock as often as they
+like."""
 
 _RETRY_AFTER = re.compile(r"\A[^\n]*; Retry-After: ([^\n]+)")
 """The end of the first line of a sample, as agents word it."""
@@ -38,10 +41,26 @@ class Notices:
         self.retry_after: dict[str, str] = {}
         """When the server says to come back, by the reason: of the samples that say so."""
         self._notices: list[Notice] = []
+        self._refused: set[tuple[str, str]] = set()
+        """The addresses of agents that were refused, with the reasons."""
 
     def warn(self, text: str) -> None:
         """Adds a warning for the operator."""
         self._notices.append(Notice(text))
+
+    def refuse(self, address: str, why: str) -> None:
+        """Warns of an agent that can't join, once for each address and reason.
+
+        `why` ends with the fix.
+        """
+        refused = address, one_line(why)
+        if refused in self._refused or len(self._refused) > MAX_REFUSED:
+            return
+        self._refused.add(refused)
+        if len(self._refused) > MAX_REFUSED:
+            self.warn("further agents were refused; no more of them are named")
+        else:
+            self.warn(f"an agent at {address} was refused: {refused[1]}")
 
     def check_wall(self, whose: str, moved: float, bound: float = 0.0) -> bool:
         """Warns of a wall clock that was set; returns True when it was.

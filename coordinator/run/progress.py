@@ -210,19 +210,28 @@ def rate_at(arrivals: Sequence[PhaseArrivals], gates: Sequence[float], age: floa
     return phase.rate + (phase.last_rate - phase.rate) * max(0.0, since) / phase.length
 
 
-def mean_rate(arrivals: Sequence[PhaseArrivals]) -> float:
-    """Returns the arrivals per second that are asked for, on average.
+def arrival_times(arrivals: Sequence[PhaseArrivals]) -> dict[int, tuple[float, float]]:
+    """Returns the begin and the end of the arrivals behind each gate.
 
-    After each gate the time counts from the first phase with arrivals to the end of the last one.
+    They are in seconds from its opening, and last from the first phase with arrivals to the end of
+    the last one. Without phases the last connection takes as long as any other.
     """
-    arriving = [piece for piece in arrivals if piece.planned]
-    if len(arriving) == 1 and arriving[0].open_ended and arriving[0].cut == inf:
-        return arriving[0].phase.rate
-    gates = {piece.gate for piece in arriving}
-    firsts = [min(piece.begin for piece in arriving if piece.gate == gate) for gate in gates]
-    lasts = [max(piece.until for piece in arriving if piece.gate == gate) for gate in gates]
-    length = sum(lasts) - sum(firsts)
-    return sum(piece.planned for piece in arriving) / length if length else 0.0
+    times: dict[int, tuple[float, float]] = {}
+    for piece in arrivals:
+        if piece.planned:
+            last = piece.open_ended and piece.cut == inf
+            end = piece.end + (1.0 / piece.phase.rate if last else 0.0)
+            first_begin, last_end = times.get(piece.gate, (piece.begin, end))
+            times[piece.gate] = min(first_begin, piece.begin), max(last_end, end)
+    return times
+
+
+def mean_rate(arrivals: Sequence[PhaseArrivals]) -> float:
+    """Returns the arrivals per second that are asked for, on average."""
+    if len(arrivals) == 1 and arrivals[0].open_ended:
+        return arrivals[0].phase.rate
+    length = sum(end - begin for begin, end in arrival_times(arrivals).values())
+    return sum(piece.planned for piece in arrivals) / length if length else 0.0
 
 
 class Asked(NamedTuple):
@@ -278,6 +287,11 @@ class Progress:
         self.drain_after += self.pauses.total - before
 
     @property
+    def arrivals(self) -> Sequence[PhaseArrivals]:
+        """The arrivals of the phases, from the openings of their gates."""
+        return self._arrivals
+
+    @property
     def next_gate(self) -> int | None:
         """The number of the gate that opens next; None after the last one."""
         gate = len(self.gates) + 1
@@ -329,6 +343,29 @@ class Progress:
         if self.pauses.cover(age):
             return 0.0
         return rate_at(self._arrivals, self._paced_gates, self.pauses.paced(age))
+
+    def arrival_seconds(self, age: float) -> float:
+        """Returns the seconds before an age in which the plan asks for arrivals."""
+        now = self.pauses.paced(age)
+        return sum(max(0.0, min(now, end) - begin) for begin, end in self._arrival_times())
+
+    @property
+    def last_arrival(self) -> float:
+        """The age at which the last arrival is due; infinite until it is known."""
+        times = self._arrival_times()
+        if len(times) < len(arrival_times(self._arrivals)):
+            return inf
+        return self.pauses.real(max(end for _, end in times))
+
+    def _arrival_times(self) -> list[tuple[float, float]]:
+        """Returns the paced times of the arrivals behind the gates that are open."""
+        opened = (0.0, *self._paced_gates)
+        times = arrival_times(self._arrivals).items()
+        return [
+            (opened[gate] + begin, opened[gate] + end)
+            for gate, (begin, end) in times
+            if gate < len(opened)
+        ]
 
     @property
     def mean_rate(self) -> float:

@@ -19,6 +19,7 @@ from coordinator.run.parts import Parts
 from coordinator.run.progress import HOLD, Asked, PhaseProgress, Progress
 from coordinator.run.publications import PublicationLine, Publications
 from coordinator.run.recorded import Recorded, checked_by, recorded
+from coordinator.run.setup import RunSetup
 from coordinator.run.shares import ShareTable, shares_of
 from coordinator.run.steering import (
     AskedChange,
@@ -85,10 +86,12 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 }
 """The states that may follow each state of a run.
 
-gathering → running: as many agents as wanted are ready. gathering → done: they were not ready in
-time, a share would be empty, or the operator drained or stopped. running → draining: the hold is
-over, the operator or a session ended the run, or something was lost and --on-loss is abort.
+gathering → running: as many agents as wanted are ready, and setup is over. gathering → done: they
+were not ready in time, setup failed, a share would be empty, or the operator drained or stopped.
+running → draining: the hold is over, the operator or a session ended the run, or something was
+lost and --on-loss is abort.
 running → done: every agent finished, or was lost, before that. draining → done: the same after it.
+A run with a teardown is done when that is over; until then a running one is draining.
 """
 
 OnLoss = Literal["continue", "redistribute", "abort"]
@@ -133,6 +136,7 @@ class Run(Recorded):
         self.on_loss = on_loss
         self._state: State = "gathering"
         self.agents = Agents()
+        self.setup = RunSetup(plan.setup)
         self.notices = Notices()
         self.fanin = FanIn(PATIENCE)
         self.timeline = Timeline(plan.total)
@@ -273,8 +277,11 @@ class Run(Recorded):
         agent.reassigned = max(agent.reassigned, min(post.reassigned, len(agent.reassignments)))
         agent.steered = max(agent.steered, min(post.steered, len(self.progress.asked)))
         agent.announced = max(agent.announced, post.announced)
+        agent.has_data = agent.has_data or post.has_data
         self._add_notices(agent.name, post)
         self._drain_for_session(agent.name, one_line(post.abort), now)
+        if post.errand is not None and self.setup.take(agent.id, post.errand):
+            self._tell_errand(now)
         if post.finished and agent.active and self._newest(agent) >= post.newest:
             self._release(agent, agent.unconfirmed)
             self.fanin.finish(agent.name)
@@ -400,11 +407,21 @@ class Run(Recorded):
         if agent is None:  # it left before the run started
             return Orders(-1)
         agent.keep(self.kept())
+        orders = self._orders_of(agent, now)
+        orders.errand = self.setup.errand_of(agent_id)
+        orders.stay = self.setup.to_come
+        if orders.start is not None and not agent.has_data:
+            orders.data = self.setup.data
+        return orders
+
+    def _orders_of(self, agent: AgentState, now: float) -> Orders:
         forget = taken = agent.told.second
         if agent.share is not None and not agent.lost:
             taken = self._newest(agent)
         if self.state == "gathering" or (self._uses_reserves and agent.share is None):
             return Orders(forget)
+        if self.setup.to_come and not agent.active and not agent.lost:
+            return Orders(forget, taken=taken)  # its load is over, and an errand may come
         if self.state == "done" or self._stopping or not agent.active or agent.share is None:
             agent.stop_ordered = True
             return Orders(forget, "stop", taken=taken)
@@ -470,10 +487,14 @@ class Run(Recorded):
         """Does what is due by now, and returns the seconds that settled."""
         self._take_standstill(self._detector.excuse_own_silence(now), now)
         self.agents.forget_silent(now)
+        if self.state == "done":
+            return []
+        if self.end < math.inf:
+            self._give_errand(now)
+            self._finish_when_torn_down()
+            return []
         if self.state == "gathering":
             self._start_when_gathered(now)
-            return []
-        if self.state == "done":
             return []
         for agent, reason in self._detector.lost(now):
             self._lose(agent, reason, min(now, agent.disconnected))
@@ -500,8 +521,10 @@ class Run(Recorded):
             )
 
     def _start_when_gathered(self, now: float) -> None:
-        ready = self.agents.ready(now)
+        ready = self._detector.reachable(now)
         if len(ready) < self.wanted:
+            if self.setup.under_way:
+                self._give_errand(now)
             return
         weights = weights_of(
             self.plan.clients, [(agent.name, min(agent.capacity, MAX_PART)) for agent in ready]
@@ -512,6 +535,9 @@ class Run(Recorded):
         if idle:
             self.fail(empty_share_error(idle, self.plan, self.wanted), now)
             return
+        if self.setup.stage == "setup":
+            self._give_errand(now)
+            return
         for agent, share, count in zip(ready, shares, counts, strict=True):
             self._share_table.assign(agent, share, count, now)
         self._enter("running")
@@ -521,6 +547,42 @@ class Run(Recorded):
                 self.notices.warn(
                     f"agent {agent.name} was not ready in time; the run started without it"
                 )
+
+    # Setup and teardown.
+
+    @property
+    def errand(self) -> str:
+        """The function that an agent calls now, for people; empty while none does."""
+        agent = self.agents.by_id.get(self.setup.agent)
+        return f"{self.setup.stage} on {agent.name}" if self.setup.under_way and agent else ""
+
+    def _give_errand(self, now: float) -> None:
+        """Has an agent call setup or teardown, another one where that is lost."""
+        assert self.plan.setup is not None
+        if self.setup.give([agent.id for agent in self._detector.reachable(now)], now):
+            name = self.agents.by_id[self.setup.agent].name
+            self.notices.warn(f"agent {name} calls {self.setup.stage} ({self.plan.setup.file})")
+        else:
+            self._tell_errand(now)
+
+    def _tell_errand(self, now: float) -> None:
+        """Tells what came of an errand that is over; a setup that failed ends the run."""
+        setup = self.setup
+        if setup.under_way:
+            return
+        if setup.stage == "load":
+            self.notices.warn(f"setup is over: {len(setup.data):,} bytes of JSON for all users")
+        elif setup.problem and self.failure is None:
+            agent = self.agents.by_id.get(setup.agent)
+            where = f" on agent {agent.name}" if agent else ""
+            self.fail(PlanError(f"setup failed{where}: {setup.problem}; nothing was loaded"), now)
+
+    def _finish_when_torn_down(self) -> None:
+        if self.setup.stage != "over":
+            return
+        if self.setup.teardown_problem:
+            self.notices.warn(f"teardown failed: {self.setup.teardown_problem}")
+        self._enter("done")
 
     # What is lost.
 
@@ -624,8 +686,12 @@ class Run(Recorded):
         self.parts.add(entry, self.progress.phase(number + ROUNDING), draining=draining)
 
     def _finish(self, now: float) -> None:
-        self._enter("done")
-        self.end = now
+        """Ends what is measured, and the run, unless a teardown is to come."""
+        self.end = min(self.end, now)
+        if not self.setup.begin_teardown():
+            self._enter("done")
+        elif self.state == "running":
+            self._enter("draining")
 
     # Publications.
 
@@ -669,6 +735,10 @@ class Run(Recorded):
         self._end_by_hand(now)
 
     def _end_by_hand(self, now: float) -> None:
+        if self.end < math.inf and self.state != "done":
+            self.setup.skip()
+            self._finish_when_torn_down()
+            return
         self.by_hand = self.by_hand or self.state != "done"
         if self.state == "gathering":
             self._finish(now)

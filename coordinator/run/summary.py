@@ -91,6 +91,9 @@ class ExpectationResult(msgspec.Struct, omit_defaults=True):
     bound: float | None = None
     """The value is wrong by this at most, and the expectation holds whatever it is within that;
     None: it is exact."""
+    at_least: bool = False
+    """True where the value is the least that the figure may be; the expectation holds whatever it
+    is from there on."""
 
 
 class ExportSummary(msgspec.Struct):
@@ -119,21 +122,26 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     planned: Count
     """Connections that the plan asks for, and those that were launched again."""
     open_peak: Derived
-    """The most connections that were open at the end of a second."""
+    """The most connections that were open at once, as far as that is known."""
+    open_peak_most: Verified = None
+    """No more than these were open at once: as many as `open_peak` where that is exact; None where
+    it is unknown."""
     open_end: Derived
     """Connections that were open at the end of the run."""
     failed: ByReason
     closed: ByReason
     unexpected: Count = 0
     """Of the closed: those that plan, operator and session did not ask for."""
+    appwrite: bool = False
+    """True for a plan of Appwrite's, whose server says yes after the 101: `accepted`."""
     rate_asked: float
     """Arrivals a second, by the plan."""
     rate_achieved: float
     """Launches of the plan's connections a second."""
     duration_s: float
     plateau_s: Count
-    """Seconds at whose end nearly as many connections were open as at the peak, and alive where
-    that is verified."""
+    """Seconds at whose end nearly as many connections were open as at the end of any, and alive
+    where that is verified."""
     alive_within_s: int | None = None
     """The seconds within which a connection has to answer to count as alive; None where no ping
     was sent: then life is not verified."""
@@ -174,6 +182,8 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     not_launched: Count = 0
     """Users that were never launched although their agents had places and nothing ended the run
     early; they fail it."""
+    teardown_failed: Count = 0
+    """1 where the plan's teardown failed, or no agent was left to call it."""
     aborted: EarlyEnd | None = None
     """None: nothing ended the run early but, perhaps, the operator."""
     reach: float | None = None
@@ -214,6 +224,16 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
         """
         bound = self.publications.clock_bound_ms if self.publications else 0.0
         return {"delivery": bound} if bound else {}
+
+    @property
+    def peak_is_exact(self) -> bool:
+        """True where no more connections can have been open at once than `open_peak`."""
+        return self.open_peak_most == self.open_peak
+
+    @property
+    def awaits_yes(self) -> bool:
+        """True where `accepted` says something: other servers say no more than their 101."""
+        return self.appwrite or self.accepted > 0
 
     @property
     def arrivals(self) -> int:

@@ -16,6 +16,9 @@ from loadgen.stats.fanin import Second, Settled
 from loadgen.stats.histogram import Histogram
 from loadgen.stats.tally import BY_NAME, CheckCounts, Counts, Ledger, Tally
 
+APART = 0.05
+"""Seconds by which the seconds of two agents may begin apart."""
+
 Named = TypeVar("Named")
 
 
@@ -136,6 +139,9 @@ class Timeline:
         """The newest figures of each agent."""
         self.open: dict[int, int] = {}
         """Connections open at the end of each second."""
+        self.peaks: dict[int, tuple[int, int | None]] = {}
+        """Connections open at once within each second: at least, and at most; None where that is
+        unknown."""
         self.alive: dict[int, int | None] = {}
         """Those of them that were alive, as in the rows."""
         self.launched: dict[int, int] = {}
@@ -204,7 +210,16 @@ class Timeline:
             self._saturated(settled),
         )
         self._remember(row)
+        self.peaks[number] = _peak_of(settled, row.fleet)
         return Entry(row, fresh)
+
+    @property
+    def peak(self) -> tuple[int, int | None]:
+        """The bounds of the most connections that were open at once: least and most."""
+        least = max((least for least, _ in self.peaks.values()), default=0)
+        most = [most for _, most in self.peaks.values() if most is not None]
+        known = len(most) == len(self.peaks)
+        return least, max(most, default=0) if known else None
 
     def _count(self, number: int, parts: dict[str, Second]) -> Tally:
         """Adds new parts of a second to all totals, and returns their sum."""
@@ -331,6 +346,29 @@ def _figures(ledger: Ledger, total: Tally, second: Second) -> Figures:
         alive=second.held.alive,
         host=second.host,
     )
+
+
+def _peak_of(settled: Settled, fleet: Figures) -> tuple[int, int | None]:
+    """Returns how many connections were open at once: at least, and at most.
+
+    Subtle: at its begin and at its end as many were open as the ledger says. In between, agents
+    know their own peaks: the highest is the least, and their sum a bound. It is the peak itself
+    where all of them had theirs at the same time. What contradicts the ledger is not believed.
+    """
+    end, rates = fleet.ledger.open, fleet.rates
+    begin = end - rates.opened + rates.closed + rates.lost
+    least, most = max(begin, end), begin + rates.opened
+    parts = settled.parts.values()
+    unreported = settled.missing or settled.lost or settled.second.delays.unreported
+    if unreported or any(part.span != 1 for part in parts):
+        return least, None
+    peak = settled.second.held.peak
+    if not peak.known or not least <= peak.count <= most:
+        return least, max(least, most)
+    if peak.at_once(APART if len(parts) > 1 else 0.0):
+        return peak.count, peak.count
+    own = [part.held.peak.count for part in parts if part.held.peak.at_once()]
+    return max([least, *own]), peak.count
 
 
 def _standstill(agent: str, stalls: dict[int, float]) -> str:

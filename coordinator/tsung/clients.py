@@ -37,13 +37,12 @@ def read_clients(element: Element) -> Fleet:
     """Returns the agents of <clients>, one for each host; raises TsungError."""
     machines: dict[str, TsungClient] = {}
     for client in element.children:
-        if client.name != "client":
-            raise client.error(f"<{client.name}> is unknown in <clients>; write <client>")
-        machine = _machine(client)
-        machines[machine.host] = (
-            _merge(machines[machine.host], machine) if machine.host in machines else machine
-        )
-    if not machines:
+        with client.refusing():
+            machine = _machine(client)
+            machines[machine.host] = (
+                _merge(machines[machine.host], machine) if machine.host in machines else machine
+            )
+    if not element.children:
         raise element.error("there is no <client>; name the machines that the load comes from")
     if all(machine.here for machine in machines.values()):
         if any(machine.sources for machine in machines.values()):
@@ -55,6 +54,8 @@ def read_clients(element: Element) -> Fleet:
 
 
 def _machine(client: Element) -> TsungClient:
+    if client.name != "client":
+        raise client.error(f"<{client.name}> is unknown in <clients>; write <client>")
     client.only(
         "host", "cpu", "weight", "maxusers", "use_controller_vm", "type", "batch", "scan_intf"
     )

@@ -93,6 +93,8 @@ def _singles(load: Load, sessions: Sequence[TsungSession]) -> list[tuple[float, 
 
 PARTS = ("information", "clients", "servers", "monitoring", "load", "options", "sessions")
 NEEDED = ("clients", "servers", "load", "sessions")
+MAX_REFUSALS = 50
+"""The refused parts of a file that are named."""
 
 
 class Imported(NamedTuple):
@@ -112,21 +114,35 @@ def read_tsung(path: Path, *, base: str = "", most: int | None = None) -> Import
     """Returns the plan in a Tsung configuration; `-` is standard input.
 
     A `base`, which is a URL without a path, replaces all servers; at most `most` users arrive in
-    all. Raises TsungError.
+    all. Raises TsungError with everything that is refused.
     """
     name = "standard input" if str(path) == "-" else str(path)
-    root, notes = read_document(_bytes_of(path), name)
-    parts = _parts(root)
-    _note_omissions(root, parts)
-    try:
-        plan, fleet = _plan(parts, Path() if str(path) == "-" else path.parent, base, most)
-        plan = msgspec.convert(msgspec.to_builtins(plan), Plan)
-    except TsungError:
-        raise
-    except (PlanError, msgspec.ValidationError) as error:
-        raise root.error(f"the plan that it makes can't be run: {error}") from error
+    refusals: list[TsungError] = []
+    root, notes = read_document(_bytes_of(path), name, refusals)
+    directory = Path() if str(path) == "-" else path.parent
+    found: tuple[Plan, Fleet] | None = None
+    with root.refusing():
+        try:
+            found = _read(root, directory, base, most)
+        except TsungError:
+            raise
+        except (PlanError, msgspec.ValidationError) as error:
+            raise root.error(f"the plan that it makes can't be run: {error}") from error
+    if found is None:
+        raise _all_of(refusals)
+    plan, fleet = found
     log: Literal["text", "json"] = "json" if root.get("backend", "text") == "json" else "text"
     return Imported(name, plan, tuple(sorted(notes, key=lambda note: note.line)), fleet.hosts, log)
+
+
+def _all_of(refusals: Sequence[TsungError]) -> TsungError:
+    """Returns the refusals of a file as one error, in the order of their lines."""
+    lines = dict.fromkeys(str(one) for one in sorted(refusals, key=lambda one: one.line))
+    first, *further = lines
+    shown = further[: MAX_REFUSALS - 1]
+    if len(further) > len(shown):
+        shown.append(f"{len(further) - len(shown)} further parts of the file are refused")
+    return TsungError(first, shown)
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -141,24 +157,28 @@ def _bytes_of(path: Path) -> bytes:
 def _parts(root: Element) -> dict[str, Element]:
     """Returns the parts of the file by name.
 
-    Raises TsungError where a part is there twice, missing, or behind one that depends on it.
+    Refuses what is there twice, missing, or behind a part that depends on it.
     """
     if root.name != "tsung":
         raise root.error(f"<{root.name}> is no Tsung configuration; its root is <tsung>")
     parts: dict[str, Element] = {}
     for part in root.children:
-        if part.name not in PARTS:
-            raise part.error(f"<{part.name}> is unknown in <tsung>; write {', '.join(PARTS)}")
-        if part.name in parts:
-            raise part.error(f"<{part.name}> is there already; put both into one")
-        if part.name == "options" and "sessions" in parts:
-            raise part.error(
-                "<options> after <sessions> come too late for them, in Tsung too; put them before"
-            )
-        parts[part.name] = part
+        with part.refusing():
+            if part.name not in PARTS:
+                raise part.error(f"<{part.name}> is unknown in <tsung>; write {', '.join(PARTS)}")
+            if part.name in parts:
+                raise part.error(f"<{part.name}> is there already; put both into one")
+            late = part.name == "options" and "sessions" in parts
+            parts[part.name] = part
+            if late:
+                raise part.error(
+                    "<options> after <sessions> come too late for them, in Tsung too; put them"
+                    " before"
+                )
     for name in NEEDED:
-        if name not in parts:
-            raise root.error(f"there is no <{name}>; write it into <tsung>")
+        with root.refusing():
+            if name not in parts:
+                raise root.error(f"there is no <{name}>; write it into <tsung>")
     return parts
 
 
@@ -172,26 +192,33 @@ def _note_omissions(root: Element, parts: dict[str, Element]) -> None:
         )
 
 
-def _plan(
-    parts: dict[str, Element], directory: Path, base: str, most: int | None
-) -> tuple[Plan, Fleet]:
-    fleet = read_clients(parts["clients"])
-    servers = read_servers(parts["servers"])
-    kinds = [server.get("type") for server in parts["servers"].children]
-    over_websocket = any(kind in OVER_WEBSOCKET for kind in kinds)
-    options = Options(directory, int(time.time()))
-    options.over_websocket = all(kind in OVER_WEBSOCKET for kind in kinds)
-    if "options" in parts:
-        options.read(parts["options"], over_websocket=over_websocket)
-    load = read_load(parts["load"])
-    servers = [TsungServer(base, 1.0)] if base else servers
+def _read(root: Element, directory: Path, base: str, most: int | None) -> tuple[Plan, Fleet] | None:
+    """Returns the plan and its agents; None where some of the file is refused."""
+    parts = _parts(root)
+    _note_omissions(root, parts)
+    fleet = servers = load = None
+    with root.refusing():
+        fleet = read_clients(parts["clients"]) if "clients" in parts else None
+    with root.refusing():
+        servers = read_servers(parts["servers"]) if "servers" in parts else None
+    before = root.refused
+    with root.refusing():
+        load = read_load(parts["load"]) if "load" in parts else None
+    load = load if root.refused == before else None  # it may lack phases
+    options = _options(parts, directory)
+    if "sessions" not in parts:
+        return None
     path = _shared_path(parts["sessions"], options)
     sessions = read_sessions(parts["sessions"], Steps(options, path, base), options.files)
+    whole = len(sessions) == len(parts["sessions"].children)
+    cast = cast_of(load, sessions) if load is not None and whole else None
+    if root.refused or fleet is None or servers is None or load is None or cast is None:
+        return None
+    servers = [TsungServer(base, 1.0)] if base else servers
     targets = _targets(servers, sessions, path)
     if any(target.url.startswith("wss:") for target in targets):
         parts["servers"].note("the servers' certificates are not verified, as Tsung does it")
         options.transport["tls_verify"] = False
-    cast = cast_of(load, sessions)
     options.transport |= _certificate_of([one for one in sessions if one.name in cast.weights])
     plan = Plan(
         **({"targets": targets} if len(targets) > 1 else {"target": targets[0].url}),
@@ -205,7 +232,19 @@ def _plan(
         transport=Transport(**options.transport),
         **_arrival_fields(cast.phases if most is None else at_most(cast.phases, most)),
     )
-    return plan, fleet
+    return msgspec.convert(msgspec.to_builtins(plan), Plan), fleet
+
+
+def _options(parts: dict[str, Element], directory: Path) -> Options:
+    """Returns the options; the types of the servers decide what some mean."""
+    servers = parts["servers"].children if "servers" in parts else []
+    kinds = [server.get("type") for server in servers]
+    options = Options(directory, int(time.time()))
+    options.over_websocket = all(kind in OVER_WEBSOCKET for kind in kinds)
+    if "options" in parts:
+        over_websocket = any(kind in OVER_WEBSOCKET for kind in kinds)
+        options.read(parts["options"], over_websocket=over_websocket)
+    return options
 
 
 def _certificate_of(sessions: Sequence[TsungSession]) -> dict[str, str]:

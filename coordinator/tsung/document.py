@@ -15,14 +15,17 @@ _OUTSIDE = re.compile(
 )
 
 
-def read_document(data: bytes, file: str) -> tuple[Element, list[Note]]:
+def read_document(
+    data: bytes, file: str, refusals: list[TsungError] | None = None
+) -> tuple[Element, list[Note]]:
     """Returns the root element, and the list that its elements add notes to.
 
-    Raises TsungError for a document that is not well-formed, too large, or not self-contained.
+    Refusals go to the given list; without one, the first of them is raised. Raises TsungError for a
+    document that is not well-formed, too large, or not self-contained.
     """
     if len(data) > MAX_BYTES:
         raise TsungError(f"{file}:1: more than {MAX_BYTES >> 20} MiB; a configuration is smaller")
-    return _Reader(file).read(_without_dtd(data))
+    return _Reader(file, refusals).read(_without_dtd(data))
 
 
 def _without_dtd(data: bytes) -> bytes:
@@ -40,8 +43,9 @@ def _without_dtd(data: bytes) -> bytes:
 
 
 class _Reader:
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, refusals: list[TsungError] | None) -> None:
         self._file = file
+        self._refusals = refusals
         self._notes: list[Note] = []
         self._open: list[Element] = []
         self._root: Element | None = None
@@ -81,7 +85,8 @@ class _Reader:
         if len(self._open) >= MAX_DEPTH:
             raise self._error(f"more than {MAX_DEPTH} elements in one another; take some apart")
         self._grow(sum(map(len, attributes.values())))
-        element = Element(self._file, self._parser.CurrentLineNumber, name, attributes, self._notes)
+        line = self._parser.CurrentLineNumber
+        element = Element(self._file, line, name, attributes, self._notes, self._refusals)
         if self._open:
             self._open[-1].children.append(element)
         else:

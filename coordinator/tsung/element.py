@@ -3,9 +3,11 @@
 import math
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from loadgen.errors import PlanError
+from loadgen.values import number_of
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 SECONDS_PER = {"millisecond": 0.001, "second": 1.0, "minute": 60.0, "hour": 3600.0}
@@ -18,6 +20,9 @@ class TsungError(PlanError):
     Its text begins with `file:line:` and ends with the fix.
     """
 
+    line = 0
+    """The line in the file, from 1 on; 0 where the whole file is meant."""
+
 
 class Note(NamedTuple):
     """A remark on a part of a configuration that is left out or changes its meaning.
@@ -29,12 +34,31 @@ class Note(NamedTuple):
     text: str
 
 
+def _in_digits(text: str) -> str:
+    """Returns a number such as `1,000,000` in digits alone; "" where it is none."""
+    try:
+        number = number_of(text)
+    except ValueError:
+        return ""
+    return f"{number:.0f}" if number.is_integer() and 0 < number < 1e18 else ""
+
+
 class Element:
     """An element with its attributes, its children, and its own text."""
 
     def __init__(
-        self, file: str, line: int, name: str, attributes: dict[str, str], notes: list[Note]
+        self,
+        file: str,
+        line: int,
+        name: str,
+        attributes: dict[str, str],
+        notes: list[Note],
+        refusals: list[TsungError] | None = None,
     ) -> None:
+        """Notes and refusals are those of the whole file.
+
+        Without a list for them, the first refusal ends the reading.
+        """
         self.file = file
         self.line = line
         self.name = name
@@ -42,10 +66,28 @@ class Element:
         self.children: list[Element] = []
         self.text = ""
         self._notes = notes
+        self._refusals = refusals
 
     def error(self, text: str) -> TsungError:
         """Returns the error with this text at the element's file and line."""
-        return TsungError(f"{self.file}:{self.line}: {text}")
+        error = TsungError(f"{self.file}:{self.line}: {text}")
+        error.line = self.line
+        return error
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Keeps what refuses the element, so that the file is read to its end."""
+        try:
+            yield
+        except TsungError as error:
+            if self._refusals is None:
+                raise
+            self._refusals.append(error)
+
+    @property
+    def refused(self) -> int:
+        """The number of refusals so far."""
+        return len(self._refusals or ())
 
     def note(self, text: str) -> None:
         """Adds a note for the operator at the element's line."""
@@ -97,7 +139,10 @@ class Element:
         value = float(text) if _NUMBER.fullmatch(text) else math.nan
         if not math.isfinite(value) or value <= above:
             bound = f" above {above:g}" if math.isfinite(above) else ""
-            raise self.error(f"{name}={text!r} of <{self.name}> is not a number{bound}; write one")
+            raise self.error(
+                f"{name}={text!r} of <{self.name}> is not a number{bound}; write"
+                f" {_in_digits(text) or 'one'}"
+            )
         return value
 
     def integer(self, name: str, default: int | None = None, *, least: int | None = 0) -> int:
@@ -108,7 +153,8 @@ class Element:
         if not re.fullmatch(r"[+-]?\d{1,18}", text) or (least is not None and int(text) < least):
             bound = "" if least is None else f" from {least}"
             raise self.error(
-                f"{name}={text!r} of <{self.name}> is not a whole number{bound}; write one"
+                f"{name}={text!r} of <{self.name}> is not a whole number{bound}; write"
+                f" {_in_digits(text) or 'one'}"
             )
         return int(text)
 

@@ -61,22 +61,24 @@ def read_load(element: Element) -> Load:
     element.only("duration", "unit", "loop")
     arrivals, statics = [], []
     for child in element.children:
-        if child.name == "arrivalphase":
-            arrivals.append(_arrivals(child))
-        elif child.name == "user":
-            statics.append(_static(child))
-        else:
-            raise child.error(
-                f"<{child.name}> is unknown in <load>; write <arrivalphase> or <user>"
-            )
-    if not arrivals and not statics:
+        with child.refusing():
+            if child.name == "arrivalphase":
+                arrivals.append(_arrivals(child))
+            elif child.name == "user":
+                statics.append(_static(child))
+            else:
+                raise child.error(
+                    f"<{child.name}> is unknown in <load>; write <arrivalphase> or <user>"
+                )
+    if not element.children:
         raise element.error("no user ever arrives; write an <arrivalphase>")
     ordered = sorted(arrivals, key=lambda one: one.number)
     for before, after in pairwise(ordered):
-        if before.number == after.number:
-            raise after.element.error(
-                f"phase {after.number} is there already; give it another number"
-            )
+        with after.element.refusing():
+            if before.number == after.number:
+                raise after.element.error(
+                    f"phase {after.number} is there already; give it another number"
+                )
     loops = element.integer("loop", 0)
     if len(ordered) * (loops + 1) > MAX_PHASES:
         raise element.error(f"{loops} loops make more than {MAX_PHASES:,} phases; write fewer")

@@ -101,10 +101,11 @@ class Options:
     def read(self, element: Element, *, over_websocket: bool) -> None:
         """Reads every option; `over_websocket` is true with servers of type `websocket`."""
         for option in element.children:
-            if option.name != "option":
-                raise option.error(f"<{option.name}> is unknown in <options>; write <option>")
-            option.only("name", "value", "type", "id", "min", "max", "random", "override")
-            self._read_one(option, over_websocket=over_websocket)
+            with option.refusing():
+                if option.name != "option":
+                    raise option.error(f"<{option.name}> is unknown in <options>; write <option>")
+                option.only("name", "value", "type", "id", "min", "max", "random", "override")
+                self._read_one(option, over_websocket=over_websocket)
 
     def _read_one(self, option: Element, *, over_websocket: bool) -> None:
         name = option.need("name")
@@ -221,6 +222,7 @@ class Options:
             self.directory / option.need("value"),
         )
         name = id_ if kind == "file_server" else f"local {id_}"
+        self.file_ids[kind, id_] = name  # where it can't be read, that alone is refused
         try:
             data = path.read_bytes()
             text = data.decode()
@@ -240,7 +242,6 @@ class Options:
                 f"file {path} is {what}; give one with lines in it, and not too many"
             )
         self.files[name] = text
-        self.file_ids[kind, id_] = name
 
 
 def read_rate_of(option: Element, default: int | None = None) -> float:

@@ -37,12 +37,13 @@ def read_servers(element: Element) -> list[TsungServer]:
     """
     weights: dict[str, float] = {}
     for server in element.children:
-        if server.name != "server":
-            raise server.error(f"<{server.name}> is unknown in <servers>; write <server>")
-        server.only("host", "port", "type", "weight")
-        base = base_of(server, server.get("type"))
-        weights[base] = weights.get(base, 0.0) + server.number("weight", 1.0, above=0.0)
-    if not weights:
+        with server.refusing():
+            if server.name != "server":
+                raise server.error(f"<{server.name}> is unknown in <servers>; write <server>")
+            server.only("host", "port", "type", "weight")
+            base = base_of(server, server.get("type"))
+            weights[base] = weights.get(base, 0.0) + server.number("weight", 1.0, above=0.0)
+    if not element.children:
         raise element.error("there is no <server>; name the one to load")
     return [TsungServer(base, weight) for base, weight in weights.items()]
 

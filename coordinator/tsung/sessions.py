@@ -7,7 +7,17 @@ from coordinator.tsung.element import Element
 from coordinator.tsung.load import ArrivalPhase, fits
 from coordinator.tsung.options import ClientCertificate
 from coordinator.tsung.steps import NOT_BIDI, SESSION_TYPES, Steps
-from loadgen.plan.script import Close, Connect, For, HttpStep, Option, Step, Think, steps_in
+from loadgen.plan.script import (
+    Close,
+    Connect,
+    For,
+    HttpStep,
+    Option,
+    SetVars,
+    Step,
+    Think,
+    steps_in,
+)
 from loadgen.plan.script_check import ScriptError, check, unset_in
 from loadgen.plan.sessions import MIN_THINK, Loop, Script
 
@@ -106,12 +116,15 @@ def read_sessions(element: Element, steps: Steps, files: dict[str, str]) -> list
     """Returns the sessions; raises TsungError for one that can't be played."""
     sessions: list[TsungSession] = []
     for child in element.children:
-        if child.name != "session":
-            raise child.error(f"<{child.name}> is unknown in <sessions>; write <session>")
-        session = _session(child, steps, [session.own_name for session in sessions])
-        _check(session, steps, files)
-        sessions.append(session)
-    if not sessions:
+        before = child.refused
+        with child.refusing():
+            if child.name != "session":
+                raise child.error(f"<{child.name}> is unknown in <sessions>; write <session>")
+            session = _session(child, steps, [session.own_name for session in sessions])
+            sessions.append(session)
+            if child.refused == before and _files_of(session) <= files.keys():
+                _check(session, steps, files)  # all of it is there
+    if not element.children:
         raise element.error("there is no <session>; write what a user does")
     return sessions
 
@@ -152,6 +165,11 @@ def _session(element: Element, steps: Steps, names: Sequence[str]) -> TsungSessi
         steps.read_session(element, kind),
         steps.certificate,
     )
+
+
+def _files_of(session: TsungSession) -> set[str]:
+    """Returns the names of the files that a session takes lines from."""
+    return {one.file for one in steps_in(session.steps) if isinstance(one, SetVars) and one.file}
 
 
 def _check(session: TsungSession, steps: Steps, files: dict[str, str]) -> None:

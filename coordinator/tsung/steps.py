@@ -75,7 +75,11 @@ class Steps:
     def read(self, parent: Element, leave: Element | None = None) -> tuple[Step, ...]:
         """Returns the steps of all children except `leave`."""
         children = (child for child in parent.children if child is not leave)
-        return tuple(step for child in children for step in self._read_one(child))
+        steps: list[Step] = []
+        for child in children:
+            with child.refusing():
+                steps += self._read_one(child)
+        return tuple(steps)
 
     def _inside(self, parent: Element, leave: Element | None = None) -> tuple[Step, ...]:
         """Returns the steps of a loop or a condition."""

@@ -28,6 +28,8 @@ class AgentPart(NamedTuple):
     """The name of its monotonic clock."""
     tree: str = ""
     """The folder with the files of sessions in Python; empty without one."""
+    data: bytes = b""
+    """What the plan's setup returned, as JSON; empty without a setup."""
 
 
 def connections_in(share: Share, reassignments: Iterable[Reassignment], total: int) -> int:
@@ -81,6 +83,7 @@ def jobs_of(part: AgentPart, orders: Orders, start: Start, begin: float) -> list
             allowed=settings.allowed_targets.texts,
             credentials=welcome.credentials,
             changes=orders.changes,
+            data=part.data,
         )
         for number, share in enumerate(shares)
     ]

@@ -10,6 +10,7 @@ import aiohttp
 import msgspec
 
 from loadgen.agent.clock import ClockFilter, Exchange, SecondZero
+from loadgen.agent.errands import Errands
 from loadgen.agent.host import HostSeconds
 from loadgen.agent.jobs import (
     AgentPart,
@@ -43,7 +44,17 @@ from loadgen.plan.sessions import PythonSession
 from loadgen.plan.steer import steered
 from loadgen.sessions.rows import file_of
 from loadgen.values import printable
-from loadgen.wire import Orders, Place, Post, Start, Welcome, from_wire, to_wire
+from loadgen.wire import (
+    Called,
+    ErrandResult,
+    Orders,
+    Place,
+    Post,
+    Start,
+    Welcome,
+    from_wire,
+    to_wire,
+)
 
 log = logging.getLogger("loadgen.agent")
 POLL_INTERVAL = 0.25
@@ -88,7 +99,13 @@ class AgentRun:
         self._took_addresses = True
         """False until the coordinator has the addresses of the targets as they are now."""
         self._files: SessionFiles | None = None
-        """The files of the plan's sessions in Python, once they are written."""
+        """The files of the plan's code in Python, once they are written."""
+        self._errands: Errands | None = None
+        """The plan's setup and teardown, once their files are written; None without them."""
+        self._data = b""
+        """What the plan's setup returned, as JSON; empty until the coordinator has sent it."""
+        self._leaves = False
+        """True once this agent is to stop: no errand keeps it."""
         self._part: AgentPart | None = None
         """The facts that jobs are made from; None until the order to start has come."""
         self._places: dict[str, asyncio.Task[ResolvedTarget | str]] = {}
@@ -116,6 +133,8 @@ class AgentRun:
             await self._serve()
         finally:
             looking.cancel()
+            if self._errands is not None:
+                self._errands.cancel()
             for task in (self._watching, self._resolving):
                 if task is not None:
                     task.cancel()
@@ -163,7 +182,7 @@ class AgentRun:
             plan, agents = self._welcome.plan, self._welcome.agents
             share = -(-plan.total // agents)
             await self.pool.warm(worker_count(self._settings, read_machine(), share))
-            if self._files is not None:
+            if self._files is not None and plan.python_sessions:
                 self._refusal = await self.pool.rehearse(plan.python_sessions, self._files.path)
         for line in self._refusal.splitlines():
             self._note(f"{self._welcome.name} {line}")
@@ -201,8 +220,8 @@ class AgentRun:
         return next(filter(None, refusals), "")
 
     def _sessions_refusal(self) -> str:
-        """Returns why this agent does not run the plan's Python sessions, or ""."""
-        for session in self._welcome.plan.python_sessions:
+        """Returns why this agent does not run the plan's code in Python, or ""."""
+        for session in self._welcome.plan.python_code:
             if not self._settings.allow_sessions:
                 return (
                     f"runs no session in Python ({session.file}): start the agent with"
@@ -242,24 +261,33 @@ class AgentRun:
         return ""
 
     def _write_files(self) -> str:
-        """Writes the files of the plan's sessions in Python where workers import them.
+        """Writes the files of the plan's code in Python where processes import them.
 
-        The workers' plan is without their data. Returns why that fails, or "".
+        The workers' plan is without their data, and without a setup. Returns why that fails, or "".
         """
         plan = self._welcome.plan
-        if not plan.python_sessions:
+        if not plan.python_code:
             return ""
         try:
-            self._files = SessionFiles(plan.python_sessions)
+            self._files = SessionFiles(plan.python_code)
         except OSError as error:
             return f"can't write the files of the session: {error}; make room, or set TMPDIR"
         sessions = tuple(
             without_data(session) if isinstance(session, PythonSession) else session
             for session in plan.sessions
         )
-        plan = msgspec.structs.replace(plan, sessions=sessions)
+        if plan.setup is not None:
+            self._errands = Errands(plan.setup, plan.params, self._files.path, self._tell_errand)
+        plan = msgspec.structs.replace(plan, sessions=sessions, setup=None)
         self._welcome = msgspec.structs.replace(self._welcome, plan=plan)
         return ""
+
+    def _tell_errand(self, kind: str, done: Called) -> None:
+        """Takes over what a setup or a teardown printed, and its traceback."""
+        for note in done.notes:
+            self._note(f"{kind} {note}")
+        if done.traceback:
+            self.pool.tracebacks[kind] = done.traceback
 
     def _note(self, text: str) -> None:
         """Takes a line for the logs, whatever a session or a server has put into it."""
@@ -287,7 +315,8 @@ class AgentRun:
             self._sent.account_for(second.number)
 
     def _has_news(self) -> bool:
-        return bool(self._outbox or self._notes or self.pool.finished)
+        answered = self._errands is not None and self._errands.result is not None
+        return bool(self._outbox or self._notes or self.pool.finished or answered)
 
     async def _exchange(self) -> None:
         """Posts what is not acknowledged and follows the orders in the reply.
@@ -369,10 +398,19 @@ class AgentRun:
                 if reason not in self._sent_tracebacks
             },
             after=self._outbox.after,
+            errand=self._errand_result(),
+            has_data=bool(self._data),
         )
+
+    def _errand_result(self) -> ErrandResult | None:
+        result = None if self._errands is None else self._errands.result
+        return result and msgspec.structs.replace(result, problem=shown_text(result.problem))
 
     def _follow(self, orders: Orders, post: Post) -> None:
         self._outbox.acknowledge(orders.acknowledged, orders.taken)
+        self._data = self._data or orders.data
+        if self._errands is not None:
+            self._errands.follow(orders.errand)
         if orders.do in ("run", "pause") and orders.start is not None and self._running is None:
             self._running = asyncio.create_task(self._start(orders, orders.start))
         elif orders.do in ("run", "pause"):
@@ -390,7 +428,8 @@ class AgentRun:
             self._drain()
         elif orders.do == "stop":
             self._abort()
-        self._over = self._over or (post.finished and not self._outbox)
+        stays = orders.stay and not self._leaves
+        self._over = self._over or (post.finished and not self._outbox and not stays)
 
     def _follow_clock(self, orders: Orders) -> None:
         """Numbers the seconds anew when this machine's clock has jumped, or stood still."""
@@ -476,6 +515,7 @@ class AgentRun:
             self._targets,
             self._clock.name,
             self._files.path if self._files is not None else "",
+            self._data,
         )
         jobs = jobs_of(part, orders, start, begin)
         log.info("opens %d connections with %d workers", share, len(jobs))
@@ -548,7 +588,7 @@ class AgentRun:
         """Aborts all connections at once; the last seconds are still delivered."""
         self._sent.draining = True
         self.pool.abort()
-        self.stop()
+        self._hurry()
 
     def drain(self) -> None:
         """Closes everything in good order; without a share the run is over at once."""
@@ -556,7 +596,11 @@ class AgentRun:
         self._over = self._over or self._running is None
 
     def stop(self) -> None:
-        """Drains, and does not wait for a silent coordinator longer than STOP_TIMEOUT."""
+        """Drains and leaves; waits for a silent coordinator no longer than STOP_TIMEOUT."""
+        self._leaves = True
+        self._hurry()
+
+    def _hurry(self) -> None:
         self._patience = min(self._patience, STOP_TIMEOUT)
         self.drain()
 

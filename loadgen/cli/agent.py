@@ -73,7 +73,7 @@ MAX_SCRAPES = PortRates(each=50.0, together=100.0)
 )
 @click.option(
     "--workers",
-    type=click.IntRange(1, MAX_WORKERS),
+    type=CountType(1, MAX_WORKERS),
     show_default="one per core, more where descriptors demand it",
     help="Worker processes.",
 )

@@ -6,6 +6,7 @@ import math
 import re
 import signal
 import sys
+from collections.abc import Sequence
 from typing import NoReturn
 
 import click
@@ -153,7 +154,7 @@ def _run(command: click.Command, program: str, prefix: str, outlet: Outlet | Non
             program, mistake.format_message(), mistake.exit_code if mistake.exit_code > 1 else 2
         )
     except OperatorError as mistake:
-        return _report(program, str(mistake), mistake.exit_code)
+        return _report(program, str(mistake), mistake.exit_code, mistake.further)
     except (click.Abort, KeyboardInterrupt):
         return 130
     finally:
@@ -175,6 +176,7 @@ def _flush(program: str, outlet: Outlet | None, code: int) -> int:
     )
 
 
-def _report(program: str, text: str, code: int) -> int:
-    click.echo(f"{program}: {' '.join(text.split())}", err=True)
+def _report(program: str, text: str, code: int, further: Sequence[str] = ()) -> int:
+    for line in (text, *further):
+        click.echo(f"{program}: {' '.join(line.split())}", err=True)
     return code

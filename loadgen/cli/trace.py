@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from functools import partial
 from math import inf
 from time import monotonic
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import click
 import msgspec
 import uvloop
 
+from loadgen.agent.errands import perform
 from loadgen.agent.session_files import SessionFiles
 from loadgen.agent.targets import ResolvedTarget
 from loadgen.cli.options import run_command
@@ -28,6 +29,7 @@ from loadgen.plan.credentials import Credentials
 from loadgen.plan.plan import Plan
 from loadgen.plan.session_file import LoadError
 from loadgen.plan.sessions import Script
+from loadgen.plan.setup import SetupSpec
 from loadgen.plan.shares import Share
 from loadgen.process import ending_signals
 from loadgen.sessions.loop import LoopScenario
@@ -41,7 +43,7 @@ from loadgen.trace.tap import Tap
 from loadgen.trace.text import escaped
 from loadgen.trace.trace import Trace
 from loadgen.trace.users import TracedLoopUser, TracedUser
-from loadgen.wire import Destination, Job, Place, Sources, from_wire
+from loadgen.wire import Called, Destination, ErrandCall, Job, Place, Sources, from_wire, to_wire
 from loadgen.worker.build import engine_for
 from loadgen.worker.timer import Timer
 
@@ -66,16 +68,22 @@ class TraceOrder(msgspec.Struct):
     """The hosts and paths that it may load besides loopback."""
 
 
+class Stage(NamedTuple):
+    """The things that are there before the user begins."""
+
+    tree: str = ""
+    """The folder with the files of the plan's code."""
+    data: bytes = b""
+    """What the plan's setup returned, as JSON; empty without a setup."""
+
+
 class Player:
     """Plays the user to its end, or until the operator ends it."""
 
     def __init__(
-        self, order: TraceOrder, trace: Trace, loop: asyncio.AbstractEventLoop, tree: str
+        self, order: TraceOrder, trace: Trace, loop: asyncio.AbstractEventLoop, stage: Stage
     ) -> None:
-        """`tree` is the folder with the session's files.
-
-        Raises LoadError and PlanError as workers do.
-        """
+        """Raises LoadError and PlanError as workers do."""
         plan = order.plan
         self._trace = trace
         self._allowed = AllowedTargets(order.allowed)
@@ -93,7 +101,8 @@ class Player:
             destinations=tuple(_destination(target) for target in targets),
             most_open=MAX_OPEN,
             agent=AGENT,
-            tree=tree,
+            tree=stage.tree,
+            data=stage.data,
             allowed=self._allowed.texts,
             credentials=order.credentials,
         )
@@ -174,12 +183,16 @@ async def _play(order: TraceOrder) -> int:
     """Plays the user and returns the exit code."""
     trace = Trace(lambda line: print(line, flush=True))
     (spec,) = order.plan.session_specs
-    sessions = order.plan.python_sessions
-    files = SessionFiles(sessions) if sessions else None
+    code = order.plan.python_code
+    files = SessionFiles(code) if code else None
     try:
-        player = Player(order, trace, asyncio.get_running_loop(), files.path if files else "")
-        trace.line(f"user 0 begins session {spec.name!r}")
-        await player.play()
+        stage = await _set_up(order.plan, trace, files.path if files else "")
+        try:
+            player = Player(order, trace, asyncio.get_running_loop(), stage)
+            trace.line(f"user 0 begins session {spec.name!r}")
+            await player.play()
+        finally:
+            await _tear_down(order.plan, trace, stage)
     finally:
         if files is not None:
             files.remove()
@@ -190,6 +203,35 @@ async def _play(order: TraceOrder) -> int:
         trace.line("the session did not end by itself")
     trace.line(_ledger(player.recorder.tally))
     return 130 if player.signals else int(trace.failed)
+
+
+async def _set_up(plan: Plan, trace: Trace, tree: str) -> Stage:
+    """Calls the plan's setup, if it has one, as an agent of a run does.
+
+    Raises PlanError when that fails.
+    """
+    if plan.setup is None:
+        return Stage(tree)
+    done = await _call(plan.setup, plan.setup.function, to_wire(plan.params), trace, tree)
+    if done.problem:
+        raise PlanError(f"setup failed: {done.problem}")
+    return Stage(tree, done.data)
+
+
+async def _tear_down(plan: Plan, trace: Trace, stage: Stage) -> None:
+    if plan.setup is not None and plan.setup.teardown:
+        done = await _call(plan.setup, plan.setup.teardown, stage.data, trace, stage.tree)
+        if done.problem:
+            trace.line(f"teardown failed: {done.problem}")
+
+
+async def _call(
+    setup: SetupSpec, function: str, argument: bytes, trace: Trace, tree: str
+) -> Called:
+    done = await perform(ErrandCall(setup.code(function), tree, argument), setup.timeout)
+    trace.line(f"{function} of {setup.file}", *done.notes)
+    click.echo(done.traceback, err=True, nl=False)
+    return done
 
 
 def _ledger(tally: Tally) -> str:

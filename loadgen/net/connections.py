@@ -5,10 +5,12 @@ seconds on the monotonic clock.
 """
 
 from collections.abc import Iterator, Sequence
+from time import monotonic
 
 from loadgen.net.connection import FAILED, Connection
 from loadgen.net.drain import Drain
 from loadgen.net.route import AnyDialer
+from loadgen.stats.peak import PeakMeter
 from loadgen.stats.reasons import TIMEOUT
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.timers import Deadlines
@@ -39,6 +41,8 @@ class Connections:
         self._recorder = recorder
         self._dialers = list(dialers)
         self._all: dict[Connection, None] = {}
+        self.peak = PeakMeter()
+        """The most connections that were open at once."""
         self._left: dict[Connection, int] = {}
         """Bytes that waited for the kernel when the time of a closing connection was over."""
 
@@ -91,6 +95,7 @@ class Connections:
         assert connection.dialed_at is not None
         tally = self._recorder.tally
         tally.opened += 1
+        self.peak.opened(now)
         tally.handshake.record(microseconds(now - connection.dialed_at))
         tally.open.record(microseconds(now - due))
         connection.dialed_at = None
@@ -103,7 +108,13 @@ class Connections:
         for dialer in self._dialers:
             dialer.ended(connection)
         tally = self._recorder.tally
-        ends = tally.failed if connection.state == FAILED else tally.closed
+        if connection.state == FAILED:
+            ends = tally.failed
+        else:
+            ends = tally.closed
+            if self.peak.holds:
+                self.peak.until = monotonic()
+            self.peak.open -= 1
         ends[reason] = ends.get(reason, 0) + 1
 
     def abort(self, connection: Connection, reason: str) -> None:

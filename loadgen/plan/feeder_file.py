@@ -12,6 +12,7 @@ import msgspec
 
 from loadgen.errors import PlanError
 from loadgen.plan.feeder import MAX_ROWS_BYTES, Feeder
+from loadgen.plan.schema import hint
 from loadgen.plan.session_file import load
 from loadgen.plan.sessions import PythonSession
 
@@ -50,6 +51,8 @@ def feeder_of(text: str) -> Feeder:
     """
     path, _, mode = text.rpartition(":")
     if not path or mode not in MODES:
+        if path and Path(path).is_file() and not Path(text).exists():
+            raise PlanError(f"{path}: {mode!r} is no mode of a feeder{hint(mode, [*MODES])}")
         path, mode = text, "unique"
     name = "".join(
         sign if sign.isascii() and (sign.isalnum() or sign in "-_") else "_"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import inf
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
@@ -21,13 +22,15 @@ from loadgen.plan.sessions import (
     MAX_FILES,
     Loop,
     PythonSession,
+    Script,
     SessionSpec,
     ThinkTime,
     urls_of,
 )
+from loadgen.plan.setup import DATA, SetupSpec
 from loadgen.plan.template import filled
 from loadgen.plan.transport import Transport
-from loadgen.values import REFERENCE_CONNECTIONS, UNIX
+from loadgen.values import APPWRITE_PATH, REFERENCE_CONNECTIONS, UNIX
 
 TARGET = "ws://127.0.0.1:9505/v1/realtime?project=console&channels[]=files"
 TARGET_SALT = 1_000_001
@@ -106,6 +109,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """The conditions that end the run early, as --abort-on takes them."""
     watch: tuple[str, ...] = ()
     """The exporters that are scraped each second, as --watch takes them: NAME=URL."""
+    setup: SetupSpec | None = None
+    """What one agent does before the load and after it, if anything."""
 
     def __post_init__(self) -> None:
         for at, what in self._mistakes():
@@ -118,7 +123,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         yield from self._mistakes_in_totals()
         yield from self._mistakes_in_mixes()
         yield from _duplicates("sessions", "name", [session.name for session in self.sessions])
-        travel = [len(file.data) for session in self.python_sessions for file in session.files]
+        travel = [len(file.data) for code in self.python_code for file in code.files]
         if len(travel) > 2 * MAX_FILES or sum(travel) > 2 * MAX_BYTES:
             yield (
                 "sessions",
@@ -138,6 +143,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         yield from _duplicates("clients", "name", [client.name for client in self.clients])
         yield from feeder_mistakes(self.feeders, [spec.name for spec in self.session_specs])
         yield from _prefixed("params", self._mistakes_in_params())
+        if self.setup is not None:
+            yield from _prefixed("setup", self._mistakes_in_setup())
         yield from _prefixed("transport", self.transport.mistakes())
         if self.publish is not None:
             yield from _prefixed("publish", self.publish.mistakes())
@@ -149,6 +156,15 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             for column in feeder.columns:
                 if column in self.params:
                     yield column, f"is a column of the feeder {feeder.name!r} too; rename one"
+
+    def _mistakes_in_setup(self) -> Iterator[tuple[str, str]]:
+        for spec in self.sessions:
+            if isinstance(spec, Script) and DATA in (*self.params, *self.columns_of(spec.name)):
+                yield (
+                    "",
+                    f"gives scripts the variable {DATA!r}, which is a parameter or a column of a"
+                    " feeder too; rename that",
+                )
 
     def _mistakes_in_publish(self, publish: Publish) -> Iterator[tuple[str, str]]:
         names = [spec.name for spec in self.session_specs]
@@ -228,11 +244,12 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             publish=shown.publish and redacted_publish(shown.publish),
             params=redacted_params(self.params),
             watch=tuple(map(shown_url, self.watch)),
+            setup=self.setup and self.setup.redacted(),
         )
 
     @property
     def for_agents(self) -> "Plan":
-        """The plan as agents get it: without the publisher's headers, exporters, and rows.
+        """The plan as agents get it: without rows, exporters, the publisher's headers.
 
         Only the coordinator publishes by HTTP and scrapes, and both may need its keys. Agents ask
         for the rows.
@@ -245,7 +262,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     @property
     def filled(self) -> "Plan":
-        """The plan with its parameters in its URLs and headers, where those have `%%name%%`."""
+        """The plan with its parameters in its URLs and headers, in place of `%%name%%`."""
         if not self.params:
             return self
         values, publish = self.params, self.publish
@@ -358,6 +375,17 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return self.secure and not self.transport.tls_verify
 
     @property
+    def appwrite(self) -> bool:
+        """True where connections without a session go to a project of Appwrite's.
+
+        Its server says yes or no after the 101; a session talks to a server of its own.
+        """
+        url = urlsplit(self.urls[0])
+        scripted = any(isinstance(spec, PythonSession | Script) for spec in self.session_specs)
+        project = "project" in dict(parse_qsl(url.query))
+        return url.path == APPWRITE_PATH and project and not scripted
+
+    @property
     def target_of(self) -> Pick:
         """The function from a user's number to the place of its target among `servers`.
 
@@ -394,7 +422,8 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     def variables_of(self, session: str) -> tuple[str, ...]:
         """Returns the names of the variables that the users of a session begin with."""
-        return (*self.params, *self.columns_of(session))
+        data = () if self.setup is None else (DATA,)
+        return (*data, *self.params, *self.columns_of(session))
 
     def columns_of(self, session: str) -> tuple[str, ...]:
         """Returns the names of the fields that the users of a session have rows of."""
@@ -412,6 +441,11 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def python_sessions(self) -> tuple[PythonSession, ...]:
         """The sessions in Python among its own."""
         return tuple(spec for spec in self.sessions if isinstance(spec, PythonSession))
+
+    @property
+    def python_code(self) -> tuple[PythonSession, ...]:
+        """The code in Python that agents run: sessions, and setup."""
+        return self.python_sessions + (() if self.setup is None else (self.setup.code(),))
 
     def drain_at(self, gates: tuple[float, ...] = (), schedule: Arriving | None = None) -> float:
         """Returns when the fleet is drained, in seconds from the start of the run.

@@ -16,6 +16,7 @@ DURATIONS = {
     "Plan": ("hold", "stop_after", "think"),
     "Phase": ("duration", "jitter"),
     "Publish": ("grace",),
+    "SetupSpec": ("timeout",),
     "Loop": ("think",),
     "Transport": ("connect_timeout", "receive_timeout", "resolve"),
     "Think": ("seconds", "upto"),
@@ -24,6 +25,7 @@ DURATIONS = {
 FILLED = {
     "PythonSession": ("source", "sha256", "files"),
     "Feeder": ("table",),
+    "SetupSpec": ("source", "sha256", "files"),
 }
 """The keys that loadgen fills in itself when it reads the files that a plan names."""
 MAX_NAMES = 30

@@ -58,11 +58,16 @@ def read_session(path: Path, function: str = "", name: str = "") -> PythonSessio
     return with_source(PythonSession(name=name, file=str(path), function=function), Path())
 
 
-def with_source(session: PythonSession, folder: Path) -> PythonSession:
+def with_source(
+    session: PythonSession,
+    folder: Path,
+    check: Callable[[PythonSession], None] | None = None,
+) -> PythonSession:
     """Returns the session with its source, its files, and the hashes of those.
 
-    A session without a source has them read from its file, relative to a folder. Raises PlanError
-    when it can't be run, and when the source does not have the session's hash.
+    A session without a source has them read from its file, relative to a folder. `check` raises
+    PlanError for a text that can't be run; without one it has to have a session. Raises PlanError,
+    too, when the source does not have the session's hash.
     """
     session = session if session.source else _from_disk(session, folder)
     found = digest(session.source)
@@ -78,7 +83,7 @@ def with_source(session: PythonSession, folder: Path) -> PythonSession:
             " out, so that they are read anew"
         )
     session = replace(session, sha256=found)
-    check_session(session)
+    (check or check_session)(session)
     return session
 
 
@@ -110,7 +115,7 @@ def check_session(session: PythonSession) -> None:
     """
     file, function = session.file, session.function
     tree = parse(session.source, file)
-    named = [node for node in tree.body if _names(node, function)]
+    named = [node for node in tree.body if binds(node, function)]
     if not named:
         known = [node.name for node in tree.body if isinstance(node, ast.AsyncFunctionDef)]
         there = f"the file has {', '.join(known)}" if known else "the file has no async def"
@@ -128,16 +133,16 @@ def check_session(session: PythonSession) -> None:
             f"{file}:{node.lineno}: {function} is not an async def; write async def"
             f" {function}(user)"
         )
-    if any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in _own(node)):
+    if any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in own_nodes(node)):
         raise PlanError(f"{file}:{node.lineno}: {function} has a yield; a session only awaits")
-    if not node.decorator_list and not _takes_one(node.args):
+    if not node.decorator_list and not takes_one(node.args):
         raise PlanError(
             f"{file}:{node.lineno}: {function} does not take one user; write async def"
             f" {function}(user)"
         )
 
 
-def _names(node: ast.stmt, name: str) -> bool:
+def binds(node: ast.stmt, name: str) -> bool:
     """Returns whether a statement of the file binds this name."""
     if isinstance(node, ast.AsyncFunctionDef | ast.FunctionDef | ast.ClassDef):
         return node.name == name
@@ -147,7 +152,7 @@ def _names(node: ast.stmt, name: str) -> bool:
     return any(isinstance(target, ast.Name) and target.id == name for target in targets)
 
 
-def _own(function: ast.AsyncFunctionDef) -> Iterator[ast.AST]:
+def own_nodes(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.AST]:
     """Yields all nodes inside a function, without those inside a function in it."""
     waiting: list[ast.AST] = list(function.body)
     while waiting:
@@ -157,7 +162,8 @@ def _own(function: ast.AsyncFunctionDef) -> Iterator[ast.AST]:
             waiting += ast.iter_child_nodes(node)
 
 
-def _takes_one(arguments: ast.arguments) -> bool:
+def takes_one(arguments: ast.arguments) -> bool:
+    """Returns whether a function with these parameters takes one argument."""
     places = len(arguments.posonlyargs) + len(arguments.args)
     needed = places - len(arguments.defaults)
     return needed <= 1 <= places + bool(arguments.vararg) and None not in arguments.kw_defaults
@@ -280,7 +286,7 @@ def _import(session: PythonSession, folder: Path | None) -> ModuleType:
                 )
         return _run(session, folder)
     except BaseException as error:  # the file may fail in any way, also by sys.exit
-        raise LoadError(_one_line(session, error), _traceback(session, error)) from error
+        raise LoadError(failure_line(session, error), failure_traceback(session, error)) from error
 
 
 def _run(session: PythonSession, folder: Path | None) -> ModuleType:
@@ -313,7 +319,7 @@ def _shown_files(session: PythonSession) -> set[str]:
     return {session.file, *(str(folder / file.path) for file in session.files)}
 
 
-def _traceback(session: PythonSession, error: BaseException) -> str:
+def failure_traceback(session: PythonSession, error: BaseException) -> str:
     """Returns the traceback as Python shows it, from the session's files on."""
     shown = _shown_files(session)
     # A syntax error shows its line itself; the frames are those of the import.
@@ -323,7 +329,7 @@ def _traceback(session: PythonSession, error: BaseException) -> str:
     return "".join(traceback.format_exception(type(error), error, frames))
 
 
-def _one_line(session: PythonSession, error: BaseException) -> str:
+def failure_line(session: PythonSession, error: BaseException) -> str:
     """Returns in one line where in the session's files it failed, and why."""
     shown = _shown_files(session)
     frames = traceback.extract_tb(error.__traceback__)

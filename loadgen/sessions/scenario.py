@@ -14,6 +14,9 @@ from loadgen.sessions.trampoline import BaseUser
 from loadgen.stats.reasons import NO_ROW
 from loadgen.timers import Wheel
 
+NO_SETUP = object()
+"""Stands for the data of a plan without a setup."""
+
 
 class Scenario:
     """One kind of users on one worker. Times are seconds on the monotonic clock."""
@@ -51,6 +54,8 @@ class Scenario:
         """The rows of its users; None where no feeder has any."""
         self.params: Mapping[str, Any] = NONE
         """The parameters of the plan."""
+        self.data: Any = NO_SETUP
+        """What the plan's setup returned."""
         self.wheel: Wheel[Any] = Wheel(start)
         self.woken: float | None = None
         """The end of the think time that the running session has just left, else None."""

@@ -22,7 +22,7 @@ from loadgen.plan.request import Headers, RequestError, with_origin
 from loadgen.plan.seeded import SeededRandom
 from loadgen.sessions.compressed import session_kind
 from loadgen.sessions.errors import CheckFailed, ConnectFailed, ConnectionEnded
-from loadgen.sessions.scenario import Scenario
+from loadgen.sessions.scenario import NO_SETUP, Scenario
 from loadgen.sessions.tasks import LEAVE_TIMEOUT, TaskOwner, cause_of
 from loadgen.sessions.think_times import ThinkTimes
 from loadgen.sessions.user_state import Pause, UserState
@@ -208,6 +208,17 @@ class User(TaskOwner):
         A name that the plan does not have raises KeyError.
         """
         return self.scenario.params
+
+    @property
+    def data(self) -> Any:
+        """The value that the plan's setup returned; all users of a worker share it.
+
+        Raises RuntimeError where the plan has no setup.
+        """
+        data = self.scenario.data
+        if data is NO_SETUP:
+            raise RuntimeError("user.data needs a plan with [setup], or --setup FILE.py")
+        return data
 
     @property
     def think(self) -> ThinkTimes:

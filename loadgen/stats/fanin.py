@@ -12,6 +12,7 @@ import msgspec
 from loadgen.machine.host import HostState
 from loadgen.stats.delays import Delays
 from loadgen.stats.delivery import News
+from loadgen.stats.peak import Peak
 from loadgen.stats.reasons import LOST
 from loadgen.stats.tally import Count, Held, Ledger, Tally
 
@@ -179,9 +180,9 @@ class FanIn:
             failed={LOST: ledger.connecting} if ledger.connecting else {},
             sessions_failed=source.total.sessions_running,
         )
-        self._count(
-            name, Second(max(source.last.number + 1, self._next), tally, cpu_s=source.last.cpu_s)
-        )
+        number = max(source.last.number + 1, self._next)
+        held = Held(peak=Peak(known=False))
+        self._count(name, Second(number, tally, held, cpu_s=source.last.cpu_s))
         return tally
 
     def _count(self, name: str, second: Second) -> None:

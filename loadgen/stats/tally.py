@@ -16,6 +16,7 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 import msgspec
 
 from loadgen.stats.histogram import MAX_VALUE, Histogram
+from loadgen.stats.peak import Peak
 
 CpuSeconds = Annotated[float, msgspec.Meta(ge=0)]
 
@@ -478,6 +479,8 @@ class Held(msgspec.Struct):
     alive: Count | None = None
     """Of the open connections: those whose 101 or pong came within the plan's window, as
     loadgen.plan.life has it. None where no session can ping."""
+    peak: Peak = msgspec.field(default_factory=Peak)
+    """The most connections that were open within the second."""
 
     def merge(self, other: "Held") -> None:
         """Adds the connections of another worker to these."""
@@ -486,6 +489,7 @@ class Held(msgspec.Struct):
         self.coming += other.coming
         if other.alive is not None:
             self.alive = (self.alive or 0) + other.alive
+        self.peak.merge(other.peak)
 
 
 class Ledger(msgspec.Struct, frozen=True):

@@ -5,7 +5,9 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from loadgen.net.allowed import AllowedHosts, AllowedTargets
 from loadgen.net.connection import Connection
@@ -18,13 +20,14 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.plan.session_file import load
 from loadgen.plan.sessions import Loop, PythonSession, Script, SessionSpec, may_use_http
+from loadgen.plan.setup import DATA
 from loadgen.plan.steer import steered
 from loadgen.sessions.churn import Churn
 from loadgen.sessions.loop import BUILT_IN, LoopScenario
 from loadgen.sessions.population import Population
 from loadgen.sessions.replies import Replies
 from loadgen.sessions.rows import rows_of
-from loadgen.sessions.scenario import Scenario
+from loadgen.sessions.scenario import NO_SETUP, Scenario
 from loadgen.sessions.script.compile import compile_session
 from loadgen.sessions.session_scenario import SessionScenario
 from loadgen.sessions.tasks import own_tasks
@@ -116,10 +119,12 @@ def _scenarios(
     specs = job.plan.session_specs
     rows = rows_of(job.plan)
     params = read_only(job.plan.params)
+    data = msgspec.json.decode(job.data) if job.data else NO_SETUP
     scenarios = [_scenario(spec, job, population, route_of, routes, grain) for spec in specs]
     for scenario, spec in zip(scenarios, specs, strict=True):
         scenario.rows = rows.get(scenario.name)
         scenario.params = params
+        scenario.data = data
         scenario.replies = Replies(spec.reply) if spec.reply else None
     if job.plan.publish is not None:
         names = job.plan.publish.sessions or [spec.name for spec in specs]
@@ -172,7 +177,7 @@ def _scenario(
         population,
         job.start,
         route_of,
-        _session(spec, plan, job.tree),
+        _session(spec, plan, job),
         name=spec.name,
         seed=plan.seed,
         agent=job.agent,
@@ -191,12 +196,15 @@ def _window(publish: Publish) -> int:
     return min(MAX_WINDOW, max(64, int(2 * publish.rate * publish.grace)))
 
 
-def _session(spec: PythonSession | Script, plan: Plan, tree: str) -> Session:
+def _session(spec: PythonSession | Script, plan: Plan, job: Job) -> Session:
     if isinstance(spec, PythonSession):
-        return load(spec, tree)
+        return load(spec, job.tree)
+    given: dict[str, Any] = dict(plan.params)
+    if job.data:
+        given[DATA] = msgspec.json.decode(job.data)
     columns = plan.columns_of(spec.name)
     timeout = plan.transport.receive_timeout
-    return compile_session(spec, plan.files, timeout, columns, plan.params)
+    return compile_session(spec, plan.files, timeout, columns, given)
 
 
 def _http_pool(job: Job, routes: Routes) -> "HttpPool":

@@ -19,6 +19,7 @@ from loadgen.plan.steer import PlanChange, SteeredSchedule
 from loadgen.sessions.population import Population
 from loadgen.sessions.receiver import Subscription
 from loadgen.sessions.scenario import Scenario
+from loadgen.stats.peak import Peak
 from loadgen.stats.reasons import CHURN, DRAINED, STORM, TIMEOUT
 from loadgen.stats.recorder import microseconds
 from loadgen.stats.tally import Held
@@ -150,6 +151,10 @@ class Engine:
         arriving = sum(user.due is not None for user in self.population.idle)
         opened = len(self.connections) - connecting
         return Held(connecting + arriving, opened, self._churn.returning, self.recorder.alive)
+
+    def take_peak(self, now: float) -> Peak:
+        """Returns the most connections that were open at once since the last call."""
+        return self.connections.peak.take(now, self.start)
 
     def subscribers(self) -> Iterator[Subscription]:
         """Yields the connections whose receipts of publications are measured."""

@@ -267,6 +267,7 @@ class Worker(asyncio.Protocol):
     def _report(self, *, finished: bool = False) -> None:
         tally = self._recorder.swap()
         held = self._engine.held()
+        held.peak = self._engine.take_peak(monotonic())
         delays = self._recorder.take_delays()
         stalled = self._stalls.take(self._second)
         if stalled:
@@ -322,7 +323,7 @@ def main() -> NoReturn:
     leave_ending_to_owner()
     raise_nofile()
     printed = CapturedOutput()
-    pipe = _take_pipe(printed)
+    pipe = take_pipe(printed)
     os.write(pipe, b"%d\n" % os.getpid())  # all modules are loaded: it is ready for its job
     order, rest = _read_order(b"")
     while isinstance(order, Rehearsal):
@@ -344,7 +345,7 @@ def main() -> NoReturn:
     os._exit(0)  # the kernel closes what is left; the pipe to the agent is closed already
 
 
-def _take_pipe(printed: CapturedOutput) -> int:
+def take_pipe(printed: CapturedOutput) -> int:
     """Returns the pipe to the agent, as a descriptor that sessions do not know.
 
     Sessions print to `printed`, write to standard error, and read an empty standard input.

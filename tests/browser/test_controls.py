@@ -58,7 +58,7 @@ def test_a_run_is_steered_paused_resumed_and_drained_from_the_page(tmp_path, pag
         page.locator("#log", has_text="the operator said pause").wait_for()
 
         act(page, "drain")
-        page.locator("#state", has_text="done").wait_for()
+        page.locator("#state", has_text="stopped").wait_for()
         assert page.locator("#open").inner_text() == "0"
         page.locator("#ends", has_text="drained").wait_for()
         assert coord.end() == 130
@@ -81,6 +81,6 @@ def test_viewing_asks_for_the_token_and_stores_it_nowhere(tmp_path, page, server
             == "{}"
         )
         act(page, "stop")
-        page.locator("#state", has_text="done").wait_for()
+        page.locator("#state", has_text="stopped").wait_for()
 
         assert coord.end() == 130

@@ -7,7 +7,17 @@ import urllib.request
 from contextlib import closing
 
 from loadgen.wire import WIRE, Hello, Post, to_wire
-from tests.browser.watching import accessibility_violations, fact, followed, number, points, shows
+from tests.browser.watching import (
+    accessibility_violations,
+    fact,
+    followed,
+    holes,
+    number,
+    points,
+    says_that_more_follows,
+    shows,
+    wider_than,
+)
 from tests.processes import Command, agent, command, eventually, free_port, get_json, target
 
 OPEN = 400
@@ -44,6 +54,7 @@ def test_the_page_shows_checks_and_http_requests_with_their_samples(tmp_path, pa
         assert rows[0].split()[1:4] == ["0", "10", "0"]
         assert page.locator("#checks a", has_text="sample").count() == 2
         assert page.locator("#http tbody tr").inner_text().split()[1:3] == ["reply", "10"]
+        assert page.locator('[data-fact="accepted"]').count() == 0, "its server says no yes"
         assert not accessibility_violations(page)
 
 
@@ -79,7 +90,6 @@ def numbers_are_the_coordinators(page, coord):
         "not_started",
         "connecting",
         "opened",
-        "accepted",
         "lost",
         "late",
     ):
@@ -106,6 +116,9 @@ def charts_grow(page):
     seen = points(page)
     eventually(lambda: points(page) > seen + 1, "the chart grows")
     assert page.locator("#charts canvas").count() >= 9
+    for width in (390, 700, 1000, 1280, 1440, 1920):
+        assert (wider_than(page, width), holes(page)) == (0, []), width
+    page.set_viewport_size({"width": 1280, "height": 900})
     assert page.locator("#agents button").count() == 2
     for figures in page.locator("#agents button").all():
         assert figures.evaluate("card => card.scrollWidth - card.clientWidth") == 0, (
@@ -124,11 +137,14 @@ def a_key_opens_an_agents_own_charts(page, shots):
     page.emulate_media(color_scheme="dark", reduced_motion="reduce")
     assert accessibility_violations(page) == []
     page.screenshot(path=shots / "running-dark.png", full_page=True)
-    page.set_viewport_size({"width": 390, "height": 844})
     page.emulate_media(color_scheme="light")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert wider_than(page, 390) == 0
+    assert says_that_more_follows(page, page.locator("#latencies"))
     assert accessibility_violations(page) == []
     page.screenshot(path=shots / "running-phone.png", full_page=True)
+    page.locator('#agents button[data-agent="a"]').focus()
+    outline = "button => getComputedStyle(button).outlineWidth"
+    assert page.locator("#agents button:focus").evaluate(outline) == "3px", "the focus is visible"
     page.keyboard.press("Escape")
     page.locator("#agent").wait_for(state="hidden")
     assert page.evaluate("document.activeElement.dataset.agent") == "a"
@@ -143,6 +159,7 @@ def a_lost_agent_is_red(page, shots):
     page.locator("#ends", has_text="generator").wait_for()
     page.locator('#charts [data-chart="ends"] .legend', has_text="lost (generator)").wait_for()
     assert fact(page, "invalid seconds") > 0
+    assert page.locator('[data-fact="lost"]').get_attribute("data-level") == "bad"
     page.screenshot(path=shots / "agent-lost.png", full_page=True)
 
 
@@ -260,6 +277,63 @@ def test_texts_of_agents_are_shown_as_text(tmp_path, page, server):
         assert "broken" not in page.title()
 
 
+def test_no_label_of_an_axis_stands_twice_in_the_first_seconds(tmp_path, page, server):
+    """Every label has its unit, too."""
+    with followed(tmp_path, "--agents", "1", *RUN, server.ws) as coord:
+        page.goto(coord.url)
+        drawn = page.evaluate("""async () => {
+            const { Model, Columns } = await import("/page/model.js");
+            const { AGENT, Charts, FLEET } = await import("/page/charts.js");
+            const texts = new Map();  // what each canvas shows
+            const context = CanvasRenderingContext2D.prototype;
+            const { clearRect, fillText } = context;
+            context.clearRect = function (...rest) {
+                texts.set(this.canvas, []);
+                clearRect.apply(this, rest);
+            };
+            context.fillText = function (text, ...rest) {
+                if (text) texts.get(this.canvas).push(text);
+                fillText.call(this, text, ...rest);
+            };
+            const parent = document.createElement("div");
+            document.querySelector("main").append(parent);
+            const run = { invalid: new Map(), saturated: new Map(), marks: new Map() };
+            const shown = [];
+            for (const each of [0, 0.003, 1, 2, 7, 60, 12345]) {
+                for (const definitions of [FLEET, AGENT]) {
+                    const charts = new Charts(parent, definitions, run, "test");
+                    const columns = new Columns();
+                    for (let second = 0; second < 3; second += 1) {
+                        const names = definitions.flatMap(({ series }) =>
+                            typeof series === "function" ? ["end server: failed http_503"]
+                                : series.map(({ column }) => column));
+                        columns.put(second, names.map((name) => [name, each]));
+                        charts.show(columns);
+                        await new Promise((done) => setTimeout(done));
+                        for (const { figure } of charts.charts) {
+                            if (figure.hidden) continue;
+                            const labels = texts.get(figure.querySelector("canvas"));
+                            shown.push({ each, second, labels, chart: figure.dataset.chart,
+                                legend: figure.querySelector(".legend b").textContent });
+                        }
+                    }
+                    charts.remove();
+                }
+            }
+            return shown;
+        }""")
+
+    assert len(drawn) >= 7 * 3 * 19, "all charts of the fleet and of an agent"
+    assert [of for of in drawn if len({*of["labels"]}) < len(of["labels"])] == []
+    times = {label for of in drawn for label in of["labels"] if ":" in label}
+    assert times == {"0:00", "0:01", "0:02"}
+    units = {"ping_rtt": " ms", "arrivals": "/s", "bytes": "B/s", "host": " %"}
+    for of in drawn:
+        values = [label for label in of["labels"] if ":" not in label]
+        unit = units.get(of["chart"], "")
+        assert all(value.endswith(unit) for value in [*values, of["legend"]]), of
+
+
 def test_an_hour_of_seconds_is_drawn(tmp_path, page, server):
     """Every chart has at most 3,600 points."""
     with followed(tmp_path, "--agents", "1", *RUN, server.ws) as coord:
@@ -277,7 +351,7 @@ def test_an_hour_of_seconds_is_drawn(tmp_path, page, server):
                 latencies: { handshake: [1, 2, 3, 4 + second % 7] },
                 ends: Object.fromEntries(Array.from({ length: 12 }, (_, at) =>
                     [`server: failed why_${at}`, at])),
-                invalid: second % 100 ? [] : ["why"], saturated: [],
+                invalid: second % 100 ? [] : ["why"], saturated: [], own: {},
                 agents: Object.fromEntries(Array.from({ length: 16 }, (_, at) =>
                     [`a${at}`, [second, second / 2]])) });
             for (let second = 0; second < 3700; second += 1) model.take(sample(second));
@@ -298,7 +372,7 @@ def test_an_hour_of_seconds_is_drawn(tmp_path, page, server):
         assert (drawn["points"], drawn["first"], drawn["cores"]) == (3600, 120, 0.5)
         assert drawn["shown"] == 6
         assert drawn["ends"] == [
-            *(f"failed why_{at} (server) {at}" for at in range(11, 3, -1)),
-            "4 other reasons 6",
+            *(f"failed why_{at} (server) {at}/s" for at in range(11, 3, -1)),
+            "4 other reasons 6/s",
         ]
         assert drawn["each"] < 250, "a second is drawn in a quarter of a second, on a slow machine"

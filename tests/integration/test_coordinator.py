@@ -288,16 +288,27 @@ async def test_paths_that_change_something_need_the_token_and_mistakes_are_one_l
         coord.process.send_signal(signal.SIGINT)
         assert await coord.end() == 130
         assert coord.lines[-1].startswith("run directory: ")
+        refused = [line for line in coord.stderr.splitlines() if "127.0.0.1 was refused" in line]
+        for line, words in zip(
+            refused,
+            ("sent no token", "not this coordinator's", "truncated", "$.name", "(loadgen 9.9)"),
+            strict=True,
+        ):
+            assert line.startswith("loadgen-coord: an agent at 127.0.0.1 was refused: ")
+            assert words in line
+            assert "s3cret" not in line
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
 async def test_the_end_of_the_terminal_stops_as_ctrl_c_does(tmp_path, number):
-    async with Coordinator(tmp_path, "--agents", "2") as coord:
+    """The target's name does not resolve on the manager: only the agents need that."""
+    async with Coordinator(tmp_path, "--agents", "2", "ws://nowhere.invalid/") as coord:
         await coord.shown("waiting for agents")
         coord.process.send_signal(number)
 
         assert await coord.end() == 130
         assert json.loads((coord.folder / "summary.json").read_text())["verdict"] == "stopped"
+        assert "on this machine, target host 'nowhere.invalid' does not resolve" in coord.stderr
 
 
 async def test_a_run_can_be_queried_until_ctrl_c_drains_it(tmp_path, http):
@@ -397,7 +408,7 @@ async def start(*options, **variables):
     [
         (["--max", "3"], {}, 2, "rounds to nothing"),
         (["http://127.0.0.1/"], {}, 2, "not a WebSocket URL"),
-        (["ws://nowhere.invalid/"], {}, 2, "does not resolve"),
+        (["--local", "1", "ws://nowhere.invalid/"], {}, 2, "does not resolve"),
         (["ws://127.0.0.1:0/"], {}, 2, "port 0"),
         (["--rate", "-5"], {}, 2, "not a rate"),
         (["--rate", "many"], {}, 2, "not a rate"),

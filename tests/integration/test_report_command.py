@@ -35,7 +35,7 @@ def test_runs_are_rendered_and_compared(tmp_path):
     for options in (
         ["--fail-on", "speed", one, other],
         ["--fail-on", "any", one],
-        ["--format", "html", one, other],
+        ["--format", "parquet", "--output", str(tmp_path / "seconds"), one, other],
     ):
         refused = run("loadgen-report", *options)
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr

@@ -73,6 +73,12 @@ _free = st.builds(
         unique_by=lambda client: client.name,
     ).map(tuple),
     files=st.dictionaries(_names, words, max_size=2),
+    params=st.dictionaries(
+        st.from_regex(r"p[a-z0-9_]{0,8}", fullmatch=True),
+        words | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(-1e9, 1e9),
+        max_size=3,
+    ),
+    expect=st.lists(words, max_size=2).map(tuple),
     transport=st.builds(
         Transport,
         receive_buffer=st.integers(0, 2**20),

@@ -84,6 +84,7 @@ PURE_MODULES = {
             "expect",
             "junit",
             "machines",
+            "own",
             "samples",
             "seconds",
             "summary",

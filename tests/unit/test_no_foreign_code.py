@@ -100,5 +100,6 @@ def test_sessions_are_run_by_workers_alone():
     assert {name for name, path in MODULES.items() if loads_sessions(path.read_text())} == {
         "loadgen.plan.feeder_file",
         "loadgen.worker.build",
+        "loadgen.worker.call",
         "loadgen.worker.main",
     }

@@ -66,29 +66,27 @@ def compile_session(
     files: Mapping[str, str],
     receive_timeout: float,
     columns: Collection[str] = (),
-    params: Mapping[str, Any] = MappingProxyType({}),
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> Session:
     """Returns the session that a script describes.
 
     `files` are texts by their ids; `receive_timeout` is in seconds; `columns` are the fields of its
-    users' rows; `params` are the plan's parameters. Raises PlanError, which names the script, for a
-    step that can't be played.
+    users' rows; `given` are the variables that all users begin with. Raises PlanError, which names
+    the script, for a step that can't be played.
     """
     try:
-        program = compile_steps(script.steps, files, receive_timeout, (*columns, *params))
+        program = compile_steps(script.steps, files, receive_timeout, (*columns, *given))
     except PlanError as error:
         raise PlanError(f"session {script.name!r}: {error}") from error
     size = len(program)
     names = names_in(script.steps)
     read = names.intersection(columns)
-    fixed = {name: value for name, value in params.items() if name in names}
+    fixed = {name: value for name, value in given.items() if name in names}
 
     async def play(user: User) -> None:
         context = ScriptContext(user)
-        context.values.update(fixed)
-        if read:  # a user keeps the fields that its script reads, and no others
-            row = user.row
-            context.values.update((name, row[name]) for name in read)
+        if fixed or read:
+            _begin(context, fixed, read)
         at = 0
         done = 0
         try:
@@ -107,6 +105,14 @@ def compile_session(
         context.finish()
 
     return play
+
+
+def _begin(context: ScriptContext, fixed: Mapping[str, Any], read: Collection[str]) -> None:
+    """Sets the variables that a user begins with: only those that its script reads."""
+    context.values.update(fixed)
+    if read:
+        row = context.user.row
+        context.values.update((name, row[name]) for name in read)
 
 
 Block = Transaction | For | Foreach | If | Repeat

@@ -128,6 +128,16 @@ def test_a_plan_beyond_what_local_agents_generate_is_told_and_of_others_nothing_
     assert line not in text(local=1)
 
 
+def test_a_target_that_only_agents_elsewhere_can_resolve_is_told():
+    plan, listen = Plan(target="ws://rt.nowhere.invalid/"), Endpoint("127.0.0.1", 0)
+
+    text = dry_run(RunSettings(plan=plan, agents=2, listen=listen))
+    assert "target rt.nowhere.invalid is resolved by the agents, port 80\n" in text
+    assert "on this machine, target host 'rt.nowhere.invalid' does not resolve" in text
+    with pytest.raises(PlanError, match="does not resolve"):
+        dry_run(RunSettings(plan=plan, agents=2, local=2, listen=listen))
+
+
 @pytest.mark.parametrize(
     ("target", "transport", "credentials", "said"),
     [

@@ -2,8 +2,11 @@
 
 import io
 
-from coordinator.lines import Lines, line_of
+from msgspec.structs import replace
+
+from coordinator.lines import Lines, line_of, state_of
 from coordinator.run.run import Run
+from loadgen.plan.setup import SetupSpec
 from tests.unit.coordinator.fleet import (
     PLAN,
     counted,
@@ -68,3 +71,11 @@ def test_a_correction_is_no_line():
     Lines(stream).second(row)
 
     assert stream.getvalue() == ""
+
+
+def test_a_setup_under_way_is_the_state_of_a_run():
+    run = Run(replace(PLAN, setup=SetupSpec(file="prepare.py")), 1)
+    posted(run, run.join(hello("a"), 0.0).id, ready(), 0.0)
+    run.tick(0.0)
+
+    assert state_of(run, 0.0) == "setup on a"

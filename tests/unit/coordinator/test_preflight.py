@@ -76,6 +76,32 @@ def test_a_name_that_a_proxy_resolves_is_not_looked_up_here():
         check_target(name, ProxyUrl.parse("socks5://proxy:1"))
 
 
+def test_a_name_that_agents_elsewhere_resolve_is_a_warning_here():
+    name = "ws://rt.nowhere.invalid:81/x"
+    with pytest.raises(PlanError, match="does not resolve"):
+        check_target(name)
+
+    found = check_target(name, elsewhere=True)
+    assert (found.host, found.port, found.addresses, found.loopback) == (
+        "rt.nowhere.invalid",
+        81,
+        (),
+        False,
+    )
+    assert str(found) == "rt.nowhere.invalid is resolved by the agents, port 81"
+    assert found.unresolved.startswith("on this machine, target host 'rt.nowhere.invalid' does not")
+    assert found.unresolved.endswith(
+        "check its spelling if the agents, which resolve it where they are, refuse it too"
+    )
+    assert check_target("ws://127.0.0.1/", elsewhere=True).unresolved == ""
+    with pytest.raises(PlanError, match="WebSocket URL"):
+        check_target("http://127.0.0.1/", elsewhere=True)
+
+    beyond = Plan(transport=Transport(proxy="http://proxy.nowhere.invalid:3128"))
+    found = check_proxy(beyond, elsewhere=True)
+    assert found.unresolved.startswith("on this machine, proxy host 'proxy.nowhere.invalid'")
+
+
 def test_a_proxy_has_to_resolve():
     near = Plan(transport=Transport(proxy="http://127.0.0.1:3128"))
     far = Plan(transport=Transport(proxy="http://nowhere.invalid:3128"))

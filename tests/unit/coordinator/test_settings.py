@@ -24,3 +24,9 @@ def test_settings_have_the_defaults_of_the_command_line():
 def test_settings_do_not_change_during_a_run():
     with pytest.raises(AttributeError, match="immutable"):
         SETTINGS.agents = 2
+
+
+def test_agents_elsewhere_are_awaited_where_not_all_are_local():
+    assert SETTINGS.elsewhere
+    assert msgspec.structs.replace(SETTINGS, agents=2, local=1).elsewhere
+    assert not msgspec.structs.replace(SETTINGS, agents=2, local=2).elsewhere

@@ -9,6 +9,7 @@ from coordinator.text import (
     clean_name,
     columns,
     enumerated,
+    in_natural_order,
     ms,
     one_line,
     percent_text,
@@ -16,7 +17,21 @@ from coordinator.text import (
     reasons,
     sample_file,
     seconds,
+    shortened,
 )
+
+
+def test_names_with_numbers_are_sorted_by_their_values():
+    names = ["a-10", "b", "a-9", "a", "a-9b", "10", "9"]
+
+    assert sorted(names, key=in_natural_order) == ["9", "10", "a", "a-9", "a-9b", "a-10", "b"]
+
+
+def test_a_long_text_lacks_its_middle():
+    assert shortened("realtime-worker-11", 18) == "realtime-worker-11"
+    assert shortened("realtime-worker-11", 10) == "realt…r-11"
+    assert shortened("realtime-worker-11", 9) == "real…r-11"
+    assert (shortened("abc", 2), shortened("abc", 1)) == ("a…", "…")
 
 
 def test_texts_are_enumerated():

@@ -19,12 +19,15 @@ RULES = [
 ]
 RECORDED = {rule["record"] for rule in RULES if "record" in rule}
 OF_PROMETHEUS = {"up", "ALERTS"}
-LABELS = {"agent", "alertname", "alertstate", "job", "le", "reason", "state", "worker"}
+LABELS = {"agent", "alertname", "alertstate", "job", "le", "reason", "result", "state", "worker"}
 
 
 def exported():
     """Returns every name of a sample that an agent or a coordinator serves."""
     total = Tally(failed={"refused": 1}, closed={"reset": 1})
+    total.count("logins")
+    total.time("tr_login", 1)
+    total.check("ok", passed=True)
     vitals = (WorkerVitals(0, 1.0, 1),)
     reading = Snapshot("a", Ledger.of(1, total), total, vitals, alive=1, alive_within=31)
     families = registry_of(lambda: [reading]).collect()

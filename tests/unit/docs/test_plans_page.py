@@ -17,6 +17,7 @@ from loadgen.plan.publish import Publish
 from loadgen.plan.reply import AutoReply
 from loadgen.plan.script import Condition, Extract, Match, ReplyCheck, Step
 from loadgen.plan.sessions import Loop, PythonSession, Script
+from loadgen.plan.setup import SetupSpec
 from loadgen.plan.transport import Transport
 from loadgen.planfile import read_plan, to_toml
 
@@ -36,6 +37,7 @@ VALUES = (
     Compress,
     Publish,
     Feeder,
+    SetupSpec,
     AutoReply,
     Condition,
     Extract,
@@ -85,6 +87,7 @@ def test_the_examples_are_what_the_page_says(read):
     assert (publications.max, publications.publish.rate) == (50_000, 5.0)
     assert feeder.feeders[0].columns == ("id", "name", "token")
     assert feeder.feeders[0].count == feeder.total == 4
+    assert (whole.setup.function, whole.setup.teardown) == ("setup", "teardown")
     assert (len(whole.expect), whole.abort_on) == (3, ("failed>5%:for 10s",))
     assert (params.target[-4:], params.params) == ("demo", {"project": "demo", "turns": 5})
     assert [len(session.reply) for session in replies.sessions] == [1, 2]

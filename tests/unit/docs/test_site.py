@@ -64,7 +64,7 @@ def test_every_link_leads_to_a_page_or_a_file_of_docs(page):
         ("page/README.md", "[a](../../CHANGELOG.md)", "[a](../changelog.md)"),
         ("contributing.md", "[a](docs/faults.md#drain)", "[a](faults.md#drain)"),
         ("sysctl.md", "[a](../docs/page/README.md)", "[a](page/README.md)"),
-        ("page/README.md", "![a](live.png)", "![a](live.png)"),
+        ("page/README.md", "![a](live.webp)", "![a](live.webp)"),
         ("index.md", "[b](https://x.example/y)", "[b](https://x.example/y)"),
     ],
 )

@@ -17,6 +17,7 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.plan.script import Think
 from loadgen.plan.sessions import PythonSession
+from loadgen.plan.setup import SetupSpec
 from loadgen.planfile import keys_of, line_of, place_in, read_plan, to_toml
 from tests.unit.plans import plans
 
@@ -50,9 +51,9 @@ def test_the_file_has_every_value_even_the_defaults():
 
     That version may have other defaults.
     """
-    assert set(tomllib.loads(to_toml(Plan(publish=Publish())).decode())) == set(
-        Plan.__struct_fields__
-    )
+    plan = Plan(publish=Publish(), setup=SetupSpec(file="setup.py"))
+
+    assert set(tomllib.loads(to_toml(plan).decode())) == set(Plan.__struct_fields__)
 
 
 def test_an_empty_file_is_the_reference_run(plan_file):
@@ -61,6 +62,30 @@ def test_an_empty_file_is_the_reference_run(plan_file):
 
 def test_whole_numbers_are_legal_for_fractions(plan_file):
     assert read_plan(plan_file("rate = 500\nhold = 0\n")) == Plan(rate=500.0, hold=0.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("max = 1,000,000", "; write 1_000_000"),
+        ("max = 1,000 # users", "; write 1_000"),
+        ('max = "1,000,000"', "`max`: Expected `int`, got `str`; write 1000000"),
+        ('max = "1e6"', "; write 1000000"),
+        ("max = 1e6", "`max`: Expected `int`, got `float`; write 1000000"),
+        ('rate = "1,500.5"', "`rate`: Expected `float`, got `str`; write 1500.5"),
+        ('rate = "many"', "got `str`"),
+        ('rate = "inf"', "got `str`"),
+        ("max = 1.5", "got `float`"),
+        ('max = "1.5"', "got `str`"),
+        ("rate = -1.0", "> 0.0"),
+    ],
+)
+def test_a_number_in_another_spelling_is_answered_with_the_right_one(plan_file, line, told):
+    with pytest.raises(PlanError) as caught:
+        read_plan(plan_file(f"seed = 1\n{line}\n"))
+
+    assert str(caught.value).endswith(told)
+    assert "line 2" in str(caught.value)
 
 
 WRONG = {
@@ -648,7 +673,7 @@ def test_a_plan_without_parameters_takes_any(plan_file):
             "--param x: [params] has no such key; write one of room, turns, ratio, quiet",
         ),
         (PARAMS, {"turns": "many"}, "--param turns=many: the plan's default is 3; write a whole"),
-        ("[params]\na = [1]\n", {}, "line 2: `params[...]`: Expected `bool | int | float | str`"),
+        ("[params]\na = [1]\n", {}, "line 1: `params[...]`: Expected `bool | int | float | str`"),
         ("[params]\nbig = 1e999\n", {}, "line 2: `params.big` is inf; write a number"),
     ],
 )
@@ -674,3 +699,30 @@ def test_a_place_in_a_file_is_its_line(plan_file):
 
     assert place_in(path, "expect[1]") == f"{path}, line 4"
     assert place_in(path, "watch[0]") == f"{path}"
+
+
+def test_a_setup_is_read_from_beside_the_plan(plan_file, tmp_path):
+    (tmp_path / "prepare.py").write_text("def setup(params): ...\ndef teardown(data): ...\n")
+    path = plan_file('[setup]\nfile = "prepare.py"\ntimeout = "5m"\n')
+    setup = read_plan(path).setup
+
+    assert (setup.timeout, setup.teardown) == (300.0, "teardown")
+    assert setup.source.startswith("def setup")
+    assert read_plan(plan_file(to_toml(read_plan(path)))).setup == setup
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('[setup]\nfile = "x.py"\n', "line 1: `setup`: "),
+        ('[setup]\nfile = "prepare.py"\nfunction = "fill"\n', "no function 'fill'; write def fill"),
+        ('[setup]\nfile = "prepare.py"\ntimeout = 0\n', "line 3: `setup.timeout`: Expected"),
+        ('[setup]\nfiel = "prepare.py"\n', "line 2: `setup`: Object contains unknown field `fiel`"),
+    ],
+)
+def test_a_mistake_in_a_setup_has_its_line(plan_file, tmp_path, text, why):
+    (tmp_path / "prepare.py").write_text("def setup(params): ...\n")
+    with pytest.raises(PlanError) as caught:
+        read_plan(plan_file(text))
+
+    assert why in str(caught.value)

@@ -93,6 +93,13 @@ MESSAGES = [
     wire.Orders(acknowledged=7, do="run", start=START),
     wire.Orders(acknowledged=9, do="run", start=START, gates=(12.5, 99.0)),
     wire.Orders(acknowledged=-1),
+    wire.Orders(3, errand=wire.Errand(2, "teardown", b"[1]"), stay=True),
+    wire.Orders(3, "run", START, data=b'{"room": 5}'),
+    wire.Errand(1, "setup"),
+    wire.ErrandResult(1, b"[1]"),
+    wire.Post(errand=wire.ErrandResult(1, problem="it broke"), has_data=True),
+    wire.ErrandCall(PythonSession(name="setup", file="prepare.py"), "", b"{}"),
+    wire.Called(b"5", notes=("printed: hello",)),
 ]
 
 
@@ -268,7 +275,8 @@ def text_places(info, at=""):
     else:
         assert isinstance(
             info,
-            msgspec.inspect.IntType
+            msgspec.inspect.BytesType  # base64, which no control character can be in
+            | msgspec.inspect.IntType
             | msgspec.inspect.FloatType
             | msgspec.inspect.BoolType
             | msgspec.inspect.NoneType,

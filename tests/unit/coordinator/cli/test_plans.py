@@ -352,8 +352,7 @@ def test_parameters_of_the_command_line_go_into_the_plan(plan_file, session_file
 
 
 def test_the_parameters_of_a_plan_file_are_declared_there(plan_file):
-    with plan_file.open("ab") as file:
-        file.write(b"[params]\nturns = 3\n")
+    plan_file.write_text("[params]\nturns = 3\n")
 
     assert plan_of_options("--plan", plan_file, "--param", "turns=5").params == {"turns": 5}
     with pytest.raises(PlanError, match="has no such key; did you mean 'turns'"):
@@ -362,7 +361,7 @@ def test_the_parameters_of_a_plan_file_are_declared_there(plan_file):
 
 def test_a_tsung_file_has_no_parameters():
     with pytest.raises(PlanError, match="--param has no effect beside --tsung"):
-        import_of("--tsung", TSUNG / "any.xml", "--param", "a=1")
+        import_of("--tsung", TSUNG / "options.xml", "--param", "a=1")
 
 
 CONDITIONS = b"""expect = ["failed<1%"]
@@ -380,7 +379,7 @@ def conditions_of(path, *arguments):
 
 def test_options_add_to_what_a_plan_file_expects_and_watches(plan_file):
     server, db = "server=http://10.0.0.2:9100/metrics", "db=http://10.0.0.3:9100/metrics"
-    plan_file.write_bytes(CONDITIONS + plan_file.read_bytes())
+    plan_file.write_bytes(CONDITIONS)
 
     assert conditions_of(plan_file) == (("failed<1%",), ("failed>5%:for 10s",), (server, db))
     assert conditions_of(
@@ -407,7 +406,7 @@ def test_options_add_to_what_a_plan_file_expects_and_watches(plan_file):
         ),
         ('abort_on = ["failed>1:for ever"]', "line 1: `abort_on[0]` 'failed>1:for ever': 'ever'"),
         ('watch = ["server"]', "line 1: `watch[0]`: 'server' is not NAME=URL; write"),
-        ("expect = [5]", "line 1: `expect[...]`: Expected `str`"),
+        ("expect = [5]", "line 1: `expect[0]`: Expected `str`"),
     ],
 )
 def test_a_wrong_condition_of_a_plan_file_is_named_with_its_line(tmp_path, text, why):
@@ -417,3 +416,16 @@ def test_a_wrong_condition_of_a_plan_file_is_named_with_its_line(tmp_path, text,
     with pytest.raises(PlanError) as caught:
         plan_of_options("--plan", path)
     assert why in str(caught.value)
+
+
+def test_a_setup_of_the_command_line_replaces_that_of_the_plan_file(tmp_path, plan_file):
+    path = tmp_path / "prepare.py"
+    path.write_text("def setup(params): ...\ndef fill(params): ...\n")
+    with plan_file.open("ab") as file:
+        file.write(b'[setup]\nfile = "prepare.py"\n')
+
+    assert plan_of_options("--setup", path).setup.function == "setup"
+    assert plan_of_options("--plan", plan_file).setup.function == "setup"
+    assert plan_of_options("--plan", plan_file, "--setup", f"{path}:fill").setup.function == "fill"
+    assert import_of("--tsung", TSUNG / "options.xml", "--setup", path)[0].setup.file == str(path)
+    assert plan_of_options().setup is None

@@ -1,5 +1,6 @@
 """The command `loadgen-report` on run directories of a disk."""
 
+import re
 from datetime import timedelta
 
 import msgspec
@@ -62,6 +63,14 @@ def test_parquet_is_written_to_a_file(whole, tmp_path):
 
     assert invoke(whole, "--format", "parquet", "--output", path).return_value == 0
     assert parquet.read_table(path).column("open").to_pylist() == [10, 20, 0]
+
+
+def test_several_runs_are_compared_on_one_page(whole, half):
+    result = invoke(whole, half, whole, "--format", "html")
+
+    assert result.return_value == 0
+    assert result.output.startswith("<!doctype html>")
+    assert re.findall(r"<th[^>]*>(\d is)</th>", result.output) == ["2 is", "3 is"]
 
 
 def test_several_runs_are_compared_with_the_first(whole, half):
@@ -132,13 +141,13 @@ def test_a_figure_within_its_limit_is_none(whole, half):
     [
         (1, ["--fail-on", "any"], "--fail-on compares runs"),
         (2, ["--fail-on", "speed"], "speed"),
+        (2, ["--fail-on", "tr_login_p95"], "--fail-on 'tr_login_p95' is not a limit"),
         (
             2,
-            ["--format", "html"],
-            "--format html shows one run; give one run, or another format: text, markdown, csv,"
-            " json, junit",
+            ["--format", "parquet", "--output", "/dev/null"],
+            "--format parquet shows one run; give one run, or another format: text, html, markdown,"
+            " csv, json, junit",
         ),
-        (2, ["--format", "parquet", "--output", "/dev/null"], "--format parquet shows one run"),
         (
             2,
             ["--trend", "--format", "csv"],

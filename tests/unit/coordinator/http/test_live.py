@@ -120,6 +120,17 @@ def test_the_feed_has_the_log_the_seconds_and_one_overview():
     assert {"the operator said pause", "hot", "answered 403"} <= {text for _, text in found}
 
 
+def test_the_verdict_comes_with_an_overview_of_its_own():
+    live = Live(Run(PLAN, 1), described, "first")
+    live.update(0.0)
+    _, before = read(live, live.feed.position_of(""))
+    live.outcome = "pass"
+    assert live.update(0.1)
+    found, _ = live.feed.after(before)
+
+    assert b'"outcome":"pass"' in found
+
+
 def test_the_overview_has_the_time_left_and_the_fault_of_each_end():
     run = Run(PLAN, 1)
     assert overview(run, described(run, 0.0), 0.0)["left_s"] is None

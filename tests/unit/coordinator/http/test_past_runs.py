@@ -1,4 +1,4 @@
-"""The list of past runs, their reports and archives."""
+"""The list of runs, their reports and archives."""
 
 import io
 import tarfile
@@ -8,9 +8,17 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from coordinator.http.past_runs import PastRuns
+from coordinator.http.past_runs import CurrentRun, PastRuns
 from coordinator.http.routes import NAMED
+from loadgen.stats.tally import Ledger, Tally
 from tests.unit.coordinator.folders import START, begun_folder, finished_folder
+
+CURRENT = CurrentRun("now", "running", 65.0, Ledger.of(30, Tally()))
+
+
+def past_runs(out, current=CURRENT):
+    """The runs of a directory, beside a current one."""
+    return PastRuns(out, lambda: current)
 
 
 @pytest.fixture
@@ -25,7 +33,7 @@ def out(tmp_path):
 async def client(out):
     """A client of a port that serves the past runs alone."""
     app = web.Application()
-    for name, handler in PastRuns(out).handlers().items():
+    for name, handler in past_runs(out).handlers().items():
         app.router.add_get(NAMED[name].path, handler)
     async with TestClient(TestServer(app)) as client:
         yield client
@@ -35,7 +43,7 @@ def test_the_newest_run_is_listed_first(out):
     older = finished_folder(out)
     newer = finished_folder(out, started=START + timedelta(hours=1))
 
-    assert PastRuns(out).names() == [newer.name, older.name]
+    assert past_runs(out).names() == [newer.name, older.name]
 
 
 def test_only_directories_with_a_plan_are_runs(out, tmp_path):
@@ -45,11 +53,11 @@ def test_only_directories_with_a_plan_are_runs(out, tmp_path):
     (out / "empty").mkdir()
     (out / "link").symlink_to(begun_folder(tmp_path, "elsewhere"))
 
-    assert PastRuns(out).names() == ["run"]
+    assert past_runs(out).names() == ["run"]
 
 
 def test_a_directory_that_does_not_exist_yet_has_no_runs(tmp_path):
-    assert PastRuns(tmp_path / "none").names() == []
+    assert past_runs(tmp_path / "none").names() == []
 
 
 async def test_a_list_without_runs_says_so(client):
@@ -57,6 +65,31 @@ async def test_a_list_without_runs_says_so(client):
 
     assert (reply.status, reply.content_type) == (200, "text/html")
     assert "There are none yet." in await reply.text()
+
+
+async def test_the_current_run_is_apart_from_the_past_ones(client, out):
+    finished = finished_folder(out)
+    begun_folder(out, CURRENT.name)
+    current, past = (await (await client.get("/runs")).text()).split('<h2 id="past-title">')
+
+    assert '<a href="/">now</a>' in current
+    assert '<span class="link" data-live="true">live</span>' in current
+    assert "<dt>planned</dt><dd>30</dd>" in current
+    assert "<dt>since its start</dt><dd>1:05 min</dd>" in current
+    assert finished.name in past
+    assert "/runs/now" not in past
+
+
+async def test_a_run_that_is_over_is_not_live(out):
+    failed = Tally(launched=2, failed={"refused": 2})
+    over = CurrentRun("now", "done", 65.0, Ledger.of(2, failed))
+    app = web.Application()
+    app.router.add_get("/runs", past_runs(out, over).handlers()["past_runs"])
+    async with TestClient(TestServer(app)) as client:
+        text = await (await client.get("/runs")).text()
+
+    assert "data-live" not in text
+    assert '<dt>failed</dt><dd data-level="bad">2</dd>' in text
 
 
 @pytest.mark.parametrize("damage", [None, "{"])
@@ -68,7 +101,7 @@ async def test_a_run_without_a_readable_summary_is_listed_without_figures(client
     text = await (await client.get("/runs")).text()
 
     assert f'href="/runs/{finished.name}/report.html"' in text
-    assert "<td>done</td>\n<td>20</td>\n<td>20</td>" in text
+    assert ">done</span></td>\n<td>20</td>\n<td>20</td>" in text
     assert "<td>no summary</td>" in text
     assert "/runs/begun/report.html" not in text
     assert "/runs/begun.tar.gz" in text

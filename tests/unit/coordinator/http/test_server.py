@@ -42,6 +42,7 @@ from tests.unit.coordinator.fleet import (
     ready,
     seconds,
     started,
+    warnings,
 )
 from tests.unit.timing import MS
 from tests.unit.wire_ends import until
@@ -135,11 +136,53 @@ async def test_an_agent_of_another_version_is_refused_whatever_else_it_sends(cli
     assert "9.9" in text
 
 
+async def test_the_operator_is_told_of_agents_that_cannot_join_and_of_the_fix(client, run):
+    another = msgspec.json.encode({"wire": WIRE + 1, "version": "9.9"})
+    for body in (another, another, b'{"wire": "three\\n"}'):
+        await client.post("/v1/agents", data=body)
+    started(run)
+    for name in ("late", "a"):
+        reply = await client.post("/v1/agents", data=to_wire(hello(name)))
+        assert reply.status == 200  # a reserve: what is lost is given to it
+    run.on_loss = "continue"
+    for name in ("later", "a"):
+        reply = await client.post("/v1/agents", data=to_wire(hello(name)))
+        assert reply.status == 409  # `a` has a share, and may be through with it
+
+    other_version, broken, late = warnings(run)
+    assert other_version.startswith(
+        f"an agent at 127.0.0.1 was refused: the agent speaks wire version {WIRE + 1} (loadgen 9.9)"
+    )
+    assert other_version.endswith("install the same loadgen version on both")
+    assert broken.startswith("an agent at 127.0.0.1 was refused: its hello can't be read (Expected")
+    assert late == (
+        "an agent at 127.0.0.1 was refused: the run has started without agent later; it can join"
+        " the next one"
+    )
+
+
+async def test_the_operator_is_told_of_agents_without_the_token(run, tmp_path):
+    server = Server(run, lambda: 0.0, Token("s3cret"), out=tmp_path)
+    async with TestClient(TestServer(server.app), cookie_jar=DummyCookieJar()) as client:
+        for _ in range(2):
+            await client.post("/v1/agents", data=to_wire(hello("a")))
+            await client.post("/v1/agents", headers={"Authorization": "Bearer s3cret2"})
+            await client.post("/v1/run/drain")
+
+    assert warnings(run) == [
+        "an agent at 127.0.0.1 was refused: it sent no token; start it with --token-file, and this"
+        " coordinator's token in it",
+        "an agent at 127.0.0.1 was refused: its token is not this coordinator's; give its"
+        " --token-file the same token",
+    ]
+
+
 async def test_an_agent_that_the_run_does_not_take_is_refused(client, run):
     run.stop(0.0)
     status, _ = await error_of(await client.post("/v1/agents", data=to_wire(hello("late"))))
 
     assert status == 409
+    assert warnings(run) == []  # an agent that has served asks for the next run
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"wire":"three"}'])

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from coordinator.influx.lines import check_library, lines_of
+from coordinator.report.own import OwnFigures
 from coordinator.report.samples import AGENT_SERIES, Sample
 from loadgen.errors import OperatorError
 
@@ -47,6 +48,21 @@ def test_a_second_has_a_line_for_the_fleet_each_agent_and_each_reason():
         "opened=50i",
         "rss=1048576i",
     ]
+
+
+def test_what_sessions_count_and_time_are_fields_of_the_fleet():
+    own = OwnFigures({"logins, all": 3}, {"ok": (1, 1)}, {"tr_login": [2, 1.0, 1.0, 1.0, 1.5, 2.0]})
+
+    (fleet,) = lines_of(Sample(0, {}, {}, {}, [], own=own), "r", 1)
+
+    for field in (
+        "counter.logins\\,\\ all=3i",
+        "check.ok=50",
+        "checks_failed.ok=1i",
+        "timing.tr_login_count=2i",
+        "timing.tr_login_p99_ms=1.5",
+    ):
+        assert field in fleet
 
 
 def test_ends_are_by_kind_reason_and_fault():

@@ -24,6 +24,7 @@ def summary(**figures):
             "verdict": "pass",
             "planned": 0,
             "open_peak": 0,
+            "open_peak_most": figures.get("open_peak", 0),
             "open_end": 0,
             "failed": {},
             "closed": {},

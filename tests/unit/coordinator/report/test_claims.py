@@ -47,6 +47,19 @@ def test_the_claim_is_what_was_verified_in_consecutive_valid_seconds():
     assert claims.does_not == []
 
 
+def test_a_peak_within_a_second_is_claimed_for_less_than_one():
+    seconds = samples([0, 0])
+    said = "1,000 connections open at once, for less than a second; none failed"
+    assert claims_of(SUMMARY, seconds, PLAN).proves.startswith(said)
+    claims = claims_of(replace(SUMMARY, open_peak=900, open_peak_most=1000), seconds, PLAN)
+    assert claims.proves.startswith(f"at least {said.replace('1,000', '900')}")
+    assert "that 1,000 connections can be open at once: at least 900 were" in claims.does_not
+
+    claims = claims_of(SUMMARY, samples([0, 0], invalid={0}), PLAN)
+    assert claims.proves == "Nothing: in no valid second were 990 connections open."
+    assert claims_of(replace(SUMMARY, open_peak=0), [], PLAN).proves.startswith("Nothing: no conn")
+
+
 def test_servers_whose_certificates_were_not_verified_may_be_others():
     claims = claims_of(replace(SUMMARY, insecure=True), samples([1000] * 5), PLAN)
 

@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from coordinator.report.compare import (
     RegressionLimit,
     differences,
+    figures_of,
     limits_of,
     regressions,
     warnings,
@@ -16,6 +17,7 @@ from coordinator.storage.reader import AgentFacts, RunFacts
 from loadgen.errors import PlanError
 from loadgen.plan.plan import Plan
 from loadgen.plan.steer import PlanChange
+from loadgen.stats.tally import CheckCounts
 from tests.unit.coordinator.report.summaries import agent, percentiles, record, summary
 
 SUMMARY = summary(
@@ -83,6 +85,120 @@ def test_a_text_that_is_no_limit_is_refused_in_one_line(text):
         limits_of([text], 5.0)
 
     assert "\n" not in str(mistake.value)
+
+
+OWN = changed(
+    counters={"logins": 100, "errors": 0},
+    checks={"ok": CheckCounts(99, 1)},
+    timings={"tr_login": percentiles(p50=5.0, p95=8.0, p99=10.0)},
+)
+SLOW = changed(
+    counters={"logins": 40, "retries": 7},
+    checks={"ok": CheckCounts(80, 20)},
+    timings={"tr_login": percentiles(p50=5.0, p95=10.0, p99=12.0)},
+)
+
+
+def lines(*texts, before=OWN, after=SLOW):
+    return regressions(before, after, limits_of(texts, 5.0, [before, after]))
+
+
+def test_what_sessions_count_check_and_time_is_compared():
+    assert figures_of([OWN, SLOW])[-6:] == [
+        "check.ok",
+        "timing.tr_login_p50",
+        "timing.tr_login_p99",
+        "counter.errors",
+        "counter.logins",
+        "counter.retries",
+    ]
+    found = {one.name: (one.change, one.judgement) for one in differences(OWN, SLOW)}
+
+    assert found["check.ok"] == (-19.2, "worse")
+    assert found["timing.tr_login_p99"] == (20.0, "worse")
+    assert found["timing.tr_login_p50"] == (0.0, "same")
+    assert found["counter.logins"] == (-60.0, "differs"), "only the session knows which is better"
+    assert found["counter.errors"] == found["counter.retries"] == (None, "differs")
+    assert {one.name: one.judgement for one in differences(SLOW, OWN)}["check.ok"] == "better"
+
+
+def test_a_limit_may_be_on_what_sessions_count_check_and_time():
+    assert lines("timing.tr_login_p99:25%", "tr_login_p95:30%", "check.ok:20%") == []
+    assert lines("tr_login_p95:20%") == lines("timing.tr_login_p95:20%")
+    assert lines("tr_login_p95:20%", "check.ok:1%") == [
+        "timing.tr_login_p95: 8 before, now 10, +25.0 %; 20 % are allowed",
+        "check.ok: 99 before, now 80, -19.2 %; 1 % are allowed",
+    ]
+
+
+def test_a_counter_breaks_its_limit_in_either_direction():
+    fewer, more = lines("counter.logins"), lines("counter.logins", before=SLOW, after=OWN)
+
+    assert fewer == ["counter.logins: 100 before, now 40, -60.0 %; 5 % are allowed"]
+    assert more == ["counter.logins: 40 before, now 100, +150.0 %; 5 % are allowed"]
+    assert lines("counter.logins:60%") == []
+    assert lines("counter.retries") == [
+        "counter.retries: not measured before, now 7; 5 % are allowed"
+    ]
+    assert lines("counter.errors") == [
+        "counter.errors: 0 before, now not measured; 5 % are allowed"
+    ]
+
+
+def test_fewer_failed_transactions_are_better():
+    some, more, none = (
+        changed(counters={"tr_login_failed": number} if number else {}) for number in (2, 3, 0)
+    )
+
+    assert lines("any", before=some, after=more) == [
+        "counter.tr_login_failed: 2 before, now 3, +50.0 %; 5 % are allowed"
+    ]
+    assert lines("any", before=none, after=some) == [
+        "counter.tr_login_failed: not measured before, now 2; 5 % are allowed"
+    ]
+    assert lines("any", before=more, after=some) == lines("any", before=some, after=none) == []
+
+
+def test_any_has_what_sessions_count_check_and_time():
+    assert [line.partition(":")[0] for line in lines("any")] == [
+        "check.ok",
+        "timing.tr_login_p99",
+        "counter.errors",
+        "counter.logins",
+        "counter.retries",
+    ]
+    assert lines("any", after=OWN) == []
+
+
+def test_a_counter_of_neither_run_breaks_no_limit():
+    third = changed(counters={"rows": 3})
+    limits = limits_of(["any"], 5.0, [OWN, SLOW, third])
+
+    assert [line for line in regressions(OWN, SLOW, limits) if "rows" in line] == []
+
+
+@pytest.mark.parametrize("text", ["ping_rtt_p95", "http_p99", "handshake_mean:1%", "failed.reset"])
+def test_a_limit_may_be_on_every_statistic_and_reason(text):
+    (limit,) = limits_of([text], 5.0)
+
+    assert limit.name == text.partition(":")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest"),
+    [
+        ("tr_logn_p95", "did you mean 'timing.tr_login_p95'?"),
+        ("timing.tr_login", "did you mean 'timing.tr_login_p99'?"),
+        ("check.okay", "did you mean 'check.ok'?"),
+        ("counter.login", "did you mean 'counter.logins'?"),
+        ("lag_p99", ""),
+    ],
+)
+def test_what_no_session_counts_checks_or_times_is_refused(text, nearest):
+    with pytest.raises(PlanError, match="is not a limit") as mistake:
+        limits_of([text], 5.0, [OWN])
+
+    assert nearest in str(mistake.value)
 
 
 def facts(name, **machine):

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from coordinator.report.expect import BASES, COUNTS, DURATIONS, PART_COUNTS, nearest_of, parse
+from coordinator.report.expect import (
+    BASES,
+    COUNTS,
+    DURATIONS,
+    PART_COUNTS,
+    nearest_of,
+    parse,
+    unit_of,
+)
 from coordinator.run.parts import Part
 from coordinator.run.publications import PublicationsSummary
 from coordinator.run.summary import ExpectationResult, InvalidSecond, Summary
@@ -184,6 +192,8 @@ def test_an_expectation_is_compared_in_its_own_unit(text, value, held):
         ("ping_rtt_p99<1s", None, False, None),
         ("timing.tr_login_p99<12.6ms", 12.5, True, 10),
         ("timing.tr_login_max<=0.041s", 41.0, True, 10),
+        ("tr_login_p99<12.6ms", 12.5, True, 10),
+        ("phase.a.b.tr_login_p99<1s", 11.0, True, 7),
         ("timing.tr_logout_p50<1s", None, False, None),
         ("open_p99<12ms", 11.0, True, 7),
         ("lag_p99<1h", None, False, None),
@@ -195,6 +205,42 @@ def test_an_expectation_is_compared_in_its_own_unit(text, value, held):
 )
 def test_percentiles_are_those_of_the_valid_seconds_with_their_number(text, value, held, samples):
     assert parse(text).evaluate(WITH_TIMINGS) == ExpectationResult(text, value, held, samples)
+
+
+@pytest.mark.parametrize("number", ["1000000", "1_000_000", "1,000,000", "1e6", "1e+6"])
+def test_a_number_is_written_as_in_options(number):
+    assert parse(f"open_peak>={number}").bound == 1_000_000
+    assert parse(f"ping_rtt_p99<{number}us").bound == 1000
+
+
+@pytest.mark.parametrize("number", ["1,0", "1000,000", "1e", "1e9999", "1_,000"])
+def test_what_is_no_number_is_refused(number):
+    with pytest.raises(PlanError, match="--expect"):
+        parse(f"open_peak>={number}")
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "value", "held", "least"),
+    [
+        ("open_peak>=750", 750, 750, True, False),
+        ("open_peak==750", 750, 750, True, False),
+        ("open_peak>=750", 900, 750, True, True),
+        ("open_peak==750", 900, 750, False, True),
+        ("open_peak<=900", 900, 750, True, True),
+        ("open_peak<=899", 900, 750, False, True),
+        ("open_peak<=1000000", None, 750, False, True),
+        ("open_peak<=90%", 900, 75, True, True),
+        ("open_peak<=89%", 900, 75, False, True),
+        ("plateau.open_peak<=2000", None, 1500, True, False),
+    ],
+)
+def test_a_peak_that_may_have_been_higher_holds_only_where_it_does_anyhow(
+    text, most, value, held, least
+):
+    run = replace(SUMMARY, open_peak=750, planned=1000, relaunched=0, open_peak_most=most)
+
+    result = parse(text).evaluate(run)
+    assert (result.value, result.held, result.at_least) == (value, held, least)
 
 
 def test_an_older_run_directory_has_the_percentiles_of_all_seconds():
@@ -245,6 +291,7 @@ def test_every_count_of_a_part_is_a_field_of_it():
         ("plateau.planned>1", "figure of the whole run alone"),
         ("plateau.plateau_s>1s", "figure of the whole run alone"),
         ("timing.tr_login<1ms", "no statistic"),
+        ("tr_login<1ms", "no statistic; write timing.tr_login_p99"),
         (f"failed<{'9' * 400}", "no figure is as large"),
     ],
 )
@@ -281,6 +328,21 @@ def test_the_option_is_named_in_the_error():
 
 def test_no_name_is_offered_where_none_is_near():
     assert nearest_of("xyz", ["failed"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("expr", "unit"),
+    [
+        ("failed<1%", "%"),
+        ("check.even>99", "%"),
+        ("plateau.ping_rtt_p99<0.5s", "ms"),
+        ("plateau_s>=60", "s"),
+        ("failed<3", ""),
+        ("of another version", ""),
+    ],
+)
+def test_what_is_compared_has_a_unit(expr, unit):
+    assert unit_of(expr) == unit
 
 
 def test_a_percentage_of_nothing_is_not_measured():

@@ -9,10 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from coordinator.report.export import markdown_report
-from coordinator.report.html import MAX_POINTS, html_report
+from coordinator.report.html import MAX_POINTS, comparison_html, html_report
+from coordinator.report.own import MAX_DRAWN
 from coordinator.run.summary import InvalidSecond
 from coordinator.storage.reader import read_run
 from loadgen.plan.plan import Plan, Target
+from loadgen.stats.tally import CheckCounts
+from tests.unit.coordinator.report.summaries import percentiles
 from tests.unit.coordinator.report.test_delivery import SOME
 
 PUBLISHED = Path(__file__).parents[4] / "docs" / "million"
@@ -78,6 +81,75 @@ def test_the_charts_of_a_long_run_have_only_some_of_its_seconds(record):
     )
     assert data["seconds"] == list(range(0, 2 * MAX_POINTS, 2))
     assert "One second in 2 is drawn" in report
+
+
+def data_of(text, name):
+    """The numbers that a page contains."""
+    found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', text)
+    return json.loads(found[1])
+
+
+def counting(record, **figures):
+    """The same run, whose sessions counted, checked and timed in its first second."""
+    (first, *rows) = record.seconds
+    return replace(
+        record,
+        seconds=[replace(first, fleet=replace(first.fleet, **figures)), *rows],
+        summary=replace(record.summary, parts={}, **figures),
+    )
+
+
+OWN = {
+    "counters": {"logins": 3},
+    "checks": {"ok": CheckCounts(3, 1)},
+    "timings": {"tr_login": percentiles(count=4, p50=1.0, p95=3.0)},
+}
+
+
+def test_the_charts_have_what_sessions_count_check_and_time(record):
+    fleet = data_of(html_report(counting(record, **OWN)), "run")["fleet"]
+
+    nothing = [None] * 7
+    assert fleet["counter logins"] == [3, *nothing]
+    assert fleet["check ok"] == [75.0, *nothing]
+    assert fleet["timed tr_login"] == [4, *nothing]
+    assert fleet["timing tr_login p95"] == [3.0, *nothing]
+
+
+def test_a_report_says_when_it_does_not_draw_all_names(record):
+    many = {f"counter {at:03}": at for at in range(MAX_DRAWN + 1)}
+
+    page = html_report(counting(record, counters=many))
+
+    assert f"the {MAX_DRAWN} most frequent names are drawn" in page
+    assert "counter counter 000" not in data_of(page, "run")["fleet"]
+    assert "most frequent names" not in html_report(counting(record, **OWN))
+
+
+def test_runs_are_side_by_side_with_their_curves_in_one_file(record):
+    short = replace(counting(record, **OWN), name="short", seconds=record.seconds[:5])
+    page = comparison_html([record, short], 5.0)
+
+    data = data_of(page, "comparison")
+    assert [len(run["seconds"]) for run in data["runs"]] == [8, 5]
+    assert data["runs"][0]["fleet"]["open"] == [row.fleet.ledger.open for row in record.seconds]
+    assert data["own"]["timings"] == ["tr_login"]
+    assert [len(run["fleet"]["timing tr_login p50"]) for run in data["runs"]] == [8, 5]
+    assert re.search(r'<th scope="row">timing.tr_login_p99</th>\s*<td>–</td>\s*<td>0</td>', page)
+    assert re.search(r'<th scope="row">open_peak</th>\s*<td>400</td>\s*<td>400</td>', page)
+    assert not re.search(r"^(import|export) ", page, re.MULTILINE)
+    assert "Not quite comparable" not in page
+    assert "short: short did not run to its end (lost)" in comparison_html(
+        [record, replace(short, summary=replace(short.summary, verdict="lost"))], 5.0
+    )
+
+
+def test_a_figure_that_got_worse_is_marked_in_a_comparison(record):
+    worse = replace(record, summary=replace(record.summary, open_peak=200))
+
+    page = comparison_html([record, worse, record], 5.0)
+
+    assert re.findall(r'<td class="failed">([^<]*)</td>', page) == ["worse -50.0 %"]
 
 
 def test_a_run_that_measured_delivery_shows_it(record):

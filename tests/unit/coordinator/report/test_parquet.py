@@ -5,11 +5,13 @@ import io
 import sys
 
 import pytest
+from msgspec.structs import replace
 from pyarrow import parquet
 
 from coordinator.report.export import csv_report
 from coordinator.report.parquet import parquet_report
 from loadgen.errors import OperatorError
+from loadgen.stats.tally import CheckCounts
 from tests.unit.coordinator.report import summaries
 
 
@@ -27,6 +29,18 @@ def test_it_has_the_columns_and_values_of_the_csv_with_types(record):
     assert types["cpu_s"] == types["handshake_p99_ms"] == types["delivery_p99_ms"] == "double"
     assert types["invalid"] == "string"
     assert set(types.values()) == {"int64", "double", "string"}
+
+
+def test_what_sessions_count_and_check_has_types_too(record):
+    (first, *rows) = record.seconds
+    fleet = replace(first.fleet, counters={"logins": 3}, checks={"ok": CheckCounts(3, 1)})
+    own = replace(record, seconds=[replace(first, fleet=fleet), *rows])
+
+    table = parquet.read_table(io.BytesIO(parquet_report(own)))
+
+    assert table.column("counter.logins").to_pylist() == [3, *[None] * 7]
+    assert str(table.schema.field("counter.logins").type) == "int64"
+    assert table.column("check.ok").to_pylist()[0] == 75.0
 
 
 def test_it_names_its_run(record):

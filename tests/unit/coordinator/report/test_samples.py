@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from msgspec.structs import replace
 
+from coordinator.report.own import STATISTICS
 from coordinator.report.samples import (
     AGENT_SERIES,
-    STATISTICS,
     Sampler,
     arrivals_asked,
     bars,
@@ -79,6 +79,19 @@ def test_life_that_is_not_verified_is_unknown():
     (sample,) = samples(Plan(max=1000, rate=10.0, ping="none"), opened(0, 10))
 
     assert sample.fleet["alive"] is None
+
+
+def test_a_sample_has_what_sessions_counted_checked_and_timed_in_its_second():
+    first, second = opened(0, 10), opened(1, 0, held=10)
+    for tally in (first.tally, second.tally):
+        tally.count("logins", 3)
+        tally.check("ok", passed=True)
+        tally.time("tr_login", 20_000)
+
+    _, sample = samples(Plan(max=1000, rate=10.0), first, second)
+
+    assert (sample.own.counters, sample.own.checks) == ({"logins": 3}, {"ok": (1, 0)})
+    assert sample.own.timings["tr_login"] == pytest.approx([1, 20, 20, 20, 20, 20], rel=0.01)
 
 
 def test_the_arrivals_of_all_seconds_are_those_of_the_plan():

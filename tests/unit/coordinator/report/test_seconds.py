@@ -1,7 +1,10 @@
 """The settled seconds as a table."""
 
+import pytest
+
+from coordinator.report.own import OwnFigures
 from coordinator.report.samples import Sample, samples_of
-from coordinator.report.seconds import TEXTS, WHOLE, columns_of, figures_of
+from coordinator.report.seconds import columns_of, figures_of, kind_of
 
 
 def test_a_second_has_its_figures_by_the_names_of_the_columns():
@@ -30,10 +33,57 @@ def test_each_column_has_the_values_of_all_seconds(record):
     assert columns["lag_p99_ms"][4] is None
 
 
+TYPES = {"text": str, "whole": int, "decimal": float}
+
+
 def test_columns_have_the_types_that_are_promised(record):
     for name, values in columns_of(samples_of(record)).items():
-        kind = str if name in TEXTS else int if name in WHOLE else float
-        assert {type(value) for value in values} <= {kind, type(None)}, name
+        assert {type(value) for value in values} <= {TYPES[kind_of(name)], type(None)}, name
+
+
+def own(second, **figures):
+    """A second in which sessions counted, checked and timed these."""
+    return Sample(second, {"open": 0}, {}, {}, [], own=OwnFigures(**figures))
+
+
+def test_what_sessions_count_check_and_time_has_columns_of_its_own_at_the_end():
+    columns = columns_of(
+        [
+            own(0, counters={"logins, all": 3}, timings={"tr_login": [4, 1.0, 2.0, 3.0, 4.0, 5.0]}),
+            own(1, counters={"logins, all": 0}, checks={"ok": (3, 1)}),
+        ]
+    )
+
+    assert dict(list(columns.items())[-10:]) == {
+        "check.ok": [None, 75.0],
+        "checks_failed.ok": [None, 1],
+        "checks_passed.ok": [None, 3],
+        "counter.logins, all": [3, 0],
+        "timing.tr_login_count": [4, None],
+        "timing.tr_login_max_ms": [5.0, None],
+        "timing.tr_login_p50_ms": [1.0, None],
+        "timing.tr_login_p90_ms": [2.0, None],
+        "timing.tr_login_p95_ms": [3.0, None],
+        "timing.tr_login_p99_ms": [4.0, None],
+    }
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"),
+    [
+        ("open", "whole"),
+        ("invalid", "text"),
+        ("asked", "decimal"),
+        ("counter.a_p50_ms", "whole"),
+        ("checks_passed.a", "whole"),
+        ("checks_failed.a", "whole"),
+        ("check.a_count", "decimal"),
+        ("timing.a_count", "whole"),
+        ("timing.a_count_p50_ms", "decimal"),
+    ],
+)
+def test_the_kind_of_a_column_follows_from_its_name(column, kind):
+    assert kind_of(column) == kind
 
 
 def test_a_run_without_seconds_has_columns_without_values():

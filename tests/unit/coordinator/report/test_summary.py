@@ -5,9 +5,9 @@ import pytest
 from msgspec.structs import astuple, replace
 
 from coordinator.report.expect import parse
-from coordinator.report.summary import EXIT_CODES, summary_of
+from coordinator.report.summary import EXIT_CODES, rate_achieved, summary_of
 from coordinator.report.text import text_report
-from coordinator.run.progress import PhaseProgress
+from coordinator.run.progress import PhaseProgress, Progress
 from coordinator.run.run import Run
 from coordinator.run.summary import EarlyEnd
 from loadgen.plan.compress import Compress
@@ -71,6 +71,8 @@ KEYS = [
     "delivery_untimed",
     "delivery_unregistered",
     "delivery_unstamped",
+    "open_peak_most",
+    "appwrite",
     "rate_asked",
     "rate_achieved",
     "duration_s",
@@ -94,6 +96,7 @@ KEYS = [
     "changes",
     "breaches",
     "not_launched",
+    "teardown_failed",
     "aborted",
     "reach",
     "publications",
@@ -217,6 +220,27 @@ def test_the_last_second_with_arrivals_does_not_lower_the_rate():
     _, summary = finished()
 
     assert summary.rate_achieved == 20.0
+
+
+@pytest.mark.parametrize(
+    ("launched", "rate"),
+    [
+        ({}, 0.0),
+        ({0: 100}, 200.0),  # all in the half second in which they were asked
+        ({0: 60}, 60.0),  # cut off: nobody knows where in the second
+        ({0: 60, 1: 40}, 60.0),  # late: the last second is left out
+        ({0: 60, 2: 40}, 30.0),
+        ({1: 100}, 50.0),
+    ],
+)
+def test_the_rate_is_that_of_the_seconds_in_which_arrivals_were_asked(launched, rate):
+    assert rate_achieved(launched, 100, Progress(Plan(max=100, rate=200.0))) == rate
+
+
+def test_a_rate_before_any_arrival_was_asked_is_what_was_launched():
+    waiting = Progress(Plan(phases=(Phase(duration=5.0), Phase(rate=5, duration=2.0))))
+
+    assert rate_achieved({0: 3}, 10, waiting) == 3.0
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The tables of a report."""
 
 from coordinator.report.tables import (
+    accepted_text,
     address_table,
     agent_table,
     check_table,
@@ -9,6 +10,7 @@ from coordinator.report.tables import (
     end_table,
     expectation_table,
     failed_sessions,
+    held_text,
     host_table,
     http_table,
     invalid_table,
@@ -16,6 +18,7 @@ from coordinator.report.tables import (
     ledger_table,
     machine_table,
     part_table,
+    peak_text,
     percentile_table,
     phase_table,
     resumed_text,
@@ -46,6 +49,25 @@ def test_resumed_tls_handshakes_are_a_share_of_all():
 
     assert resumed_text(some) == "4,000 handshakes, 1,000 of them resumed (25.0 %)"
     assert resumed_text(summary()) == "0 handshakes, 0 of them resumed (0.0 %)"
+
+
+def test_what_the_server_said_yes_to_is_told_where_it_may_say_so():
+    assert accepted_text(summary(opened=40)) == ""
+    assert accepted_text(summary(opened=40, appwrite=True)) == "0 of 40 opened"
+    assert accepted_text(summary(opened=40, accepted=2)) == "2 of 40 opened"
+
+
+def test_a_peak_that_may_be_higher_is_told_as_the_least():
+    assert peak_text(summary(open_peak=4000)) == "4,000"
+    for most in (None, 4001):
+        assert peak_text(summary(open_peak=4000, open_peak_most=most)) == "at least 4,000"
+
+
+def test_a_peak_is_held_for_less_than_a_second_if_it_is_at_the_end_of_none():
+    for ends, told in ((1000, "5 s"), (991, "5 s"), (989, "less than a second")):
+        parts = {"run": part(open_peak=ends)}
+        assert held_text(summary(open_peak=1000, plateau_s=5, parts=parts)) == told
+    assert held_text(summary(open_peak=1000, plateau_s=5)) == "5 s"
 
 
 def test_each_law_is_a_number_and_its_parts():
@@ -115,7 +137,7 @@ def test_an_expectation_is_held_or_failed():
 
     assert expectation_table(figures)[1:] == [
         ["opened>1", "1,400", "–", "held"],
-        ["lag_p99>1", "2", "1,400", "held"],
+        ["lag_p99>1", "2 ms", "1,400", "held"],
         ["ping_rtt_p99<1s", "not measured", "–", "FAILED"],
     ]
 

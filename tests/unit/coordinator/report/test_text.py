@@ -75,7 +75,7 @@ def test_reasons_latencies_agents_and_expectations_are_shown():
     assert text.startswith("a-run: FAIL; 1,202 failed; 42 open at the peak")
     assert "failed: refused 1,200, timeout 2" in text
     assert re.search(r"^ping_rtt\s+42\s+4\.0", text, re.M)
-    assert re.search(r"^a\s+finished\s+1\s+21", text, re.M)
+    assert re.search(r"^a\s+finished\s+21", text, re.M)
     assert re.search(r"^held\s+opened==42", text, re.M)
     assert re.search(r"^FAILED\s+ping_rtt_p50<1us", text, re.M)
 
@@ -252,11 +252,40 @@ def test_a_run_without_expectations_does_not_pass(verdict, expected, opened, wor
 
 def test_failures_that_no_expectation_counts_are_in_the_first_and_the_last_line():
     _, summary = finished()
-    summary = replace(summary, failed={"refused": 42}, launched=42, opened=0, open_peak=0, lost=1)
+    ends = {"failed": {"refused": 42}, "launched": 42, "opened": 0, "lost": 1}
+    summary = replace(summary, **ends, open_peak=0, open_peak_most=0)
     lines = text_report(summary, "a-run").splitlines()
 
     assert lines[0].startswith("a-run: NOTHING OPENED; 42 failed; 1 lost; 0 open at the peak")
     assert lines[-1].startswith("nothing was expected of this run, so its exit code is 0")
+
+
+def test_a_peak_within_a_second_and_one_that_may_be_higher_are_said_to_be_so():
+    _, summary = finished(("open_peak>=42",))
+    brief = replace(summary, open_peak=50, open_peak_most=50)
+    assert "; 50 open at the peak, held for less than a second, of" in text_report(brief)
+
+    result = replace(summary.expectations[0], at_least=True)
+    lines = text_report(replace(summary, open_peak_most=None, expectations=[result])).splitlines()
+    assert lines[0].startswith("run: PASS; at least 42 open at the peak, held for 1 s, of 42")
+    assert "held    open_peak>=42  (it was at least 42)" in lines
+
+
+def test_agents_are_in_the_order_of_their_names_and_their_numbers():
+    _, summary = finished()
+    agents = [replace(summary.agents[0], name=name) for name in ("a-10", "b", "a-9")]
+    text = text_report(replace(summary, agents=agents))
+
+    assert text.index("\na-9 ") < text.index("\na-10 ") < text.index("\nb ")
+
+
+def test_what_the_server_said_yes_to_is_shown_where_it_may_say_so():
+    _, summary = finished()
+    asked = replace(summary, appwrite=True, accepted=40)
+
+    assert "accepted by the session: 40 of 42 opened" in text_report(asked)
+    assert "accepted by the session: 0 of 42" in text_report(replace(asked, accepted=0))
+    assert "accepted" not in text_report(replace(asked, appwrite=False, accepted=0))
 
 
 def test_an_aborted_run_says_why_in_the_first_line():
@@ -282,7 +311,7 @@ def test_the_parts_of_a_run_are_shown_where_they_are_judged():
     _, judged = finished(("plateau.ping_rtt_p99<1s",))
     text = text_report(judged)
     assert re.search(r"^plateau +2 s +4 s", text, re.M)
-    assert "plateau.ping_rtt_p99<1s  (it was 4.015, of 2 in valid seconds)" in text
+    assert "plateau.ping_rtt_p99<1s  (it was 4.015 ms, of 2 in valid seconds)" in text
     assert "part of the run" in text_report(replace(plain, invalid_seconds=[InvalidSecond(1, [])]))
 
 
@@ -409,3 +438,10 @@ def test_a_comparison_has_the_reach_of_publications_where_a_run_has_any():
     lines = comparison([("plain", plain), ("published", published)]).splitlines()
 
     assert ["reach", "–", "99.995", "%"] in [line.split() for line in lines]
+
+
+def test_the_first_line_says_that_the_teardown_failed():
+    _, summary = finished()
+
+    assert "; teardown failed" in text_report(replace(summary, teardown_failed=1)).split("\n")[0]
+    assert "teardown" not in text_report(summary)

@@ -86,6 +86,18 @@ def test_a_figure_that_a_run_did_not_measure_leaves_a_gap():
     ]
 
 
+def test_what_sessions_count_and_time_is_in_the_trend():
+    runs = [
+        run(1, counters={"logins": 5}),
+        run(2, counters={"logins": 5}, timings={"tr_login": percentiles(p99=3.0)}),
+    ]
+
+    figures = trend_of(runs, 5.0).figures
+
+    assert figures["counter.logins"] == [Step(5), Step(5, 0.0, "same")]
+    assert figures["timing.tr_login_p99"] == [Step(None), Step(3.0, None, "differs")]
+
+
 def test_one_run_is_a_trend_without_changes():
     trend = trend_of([run(1, open_peak=10)], 5.0)
 

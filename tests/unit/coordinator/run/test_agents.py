@@ -2,7 +2,7 @@
 
 import pytest
 
-from coordinator.run.agents import LOST_AFTER, SILENT_AFTER, Agents, AgentState
+from coordinator.run.agents import LOST_AFTER, SILENT_AFTER, Agents, AgentState, FailureDetector
 from coordinator.run.run import Run
 from loadgen.machine.limits import Limit
 from loadgen.stats.tally import WorkerVitals
@@ -247,3 +247,18 @@ def test_a_broken_connection_has_its_time_again_after_the_coordinators_own_pause
     run.tick(run.start + 32.0)
 
     assert len(run.agents.active()) == 2
+
+
+def test_agents_that_are_ready_and_heard_lately_can_be_reached():
+    run = Run(PLAN, 5)
+    a, b, c, d = [run.join(hello(name), 0.0).id for name in "abcd"]
+    posted(run, c, ready(refusal="no such host"), 0.0)
+    for agent in (a, b, d):
+        posted(run, agent, ready(), 0.0)
+    detector = FailureDetector(run.agents)
+
+    assert names(detector.reachable(1.0)) == ["a", "b", "d"]
+    run.connection_broke(b, 1.0)
+    run.agents.by_id[d].lost = True
+    assert names(detector.reachable(3.1)) == ["a"]
+    assert detector.reachable(LOST_AFTER + 0.1) == []

@@ -3,7 +3,7 @@
 A notice is one line, or plain lines.
 """
 
-from coordinator.run.notices import MAX_SAMPLES, Notice, Notices
+from coordinator.run.notices import MAX_REFUSED, MAX_SAMPLES, Notice, Notices
 
 
 def test_notices_come_in_their_order_and_once():
@@ -53,3 +53,30 @@ def test_the_retry_after_of_a_refusal_is_kept_by_its_reason():
     notices.sample("a", "error_KeyError", "Traceback; Retry-After: 9")
 
     assert notices.retry_after == {"http_429": "30"}
+
+
+def test_a_refused_agent_is_named_once_for_each_address_and_reason():
+    notices = Notices()
+    for address, why in (
+        ("10.0.0.5", "no token;\nstart it with one"),
+        ("10.0.0.5", "no token; start it with one"),
+        ("10.0.0.6", "no token; start it with one"),
+        ("10.0.0.5", "another version; install the same"),
+    ):
+        notices.refuse(address, why)
+
+    assert [notice.text for notice in notices.take()] == [
+        "an agent at 10.0.0.5 was refused: no token; start it with one",
+        "an agent at 10.0.0.6 was refused: no token; start it with one",
+        "an agent at 10.0.0.5 was refused: another version; install the same",
+    ]
+
+
+def test_refused_agents_without_end_are_not_all_named():
+    notices = Notices()
+    for number in range(MAX_REFUSED + 2):
+        notices.refuse(f"10.0.0.{number}", "no token")
+    *named, last = notices.take()
+
+    assert len(named) == MAX_REFUSED
+    assert last.text == "further agents were refused; no more of them are named"

@@ -297,6 +297,31 @@ def test_the_mean_rate_is_that_of_the_time_with_arrivals():
     assert mean_rate(Plan(rate=7.0).schedule.arrivals) == 7.0
 
 
+def test_arrivals_are_asked_from_the_first_phase_with_any_to_the_end_of_the_last():
+    progress = Progress(Plan(max=100, rate=200.0))
+    assert [progress.arrival_seconds(age) for age in (0.2, 0.5, 3.0)] == pytest.approx(
+        [0.2, 0.5, 0.5]
+    )
+    assert progress.last_arrival == pytest.approx(0.5)
+
+    late = Progress(Plan(phases=(Phase(duration=3.0), Phase(rate=5, duration=2.0))))
+    assert [late.arrival_seconds(age) for age in (1.0, 4.0, 9.0)] == [0.0, 1.0, 2.0]
+    assert late.last_arrival == 5.0
+
+
+def test_the_waits_at_gates_and_the_pauses_are_no_time_of_arrivals():
+    progress = Progress(GATED)  # twice 2 s
+    progress.pause(1.0)
+    progress.resume(4.0)
+    assert progress.last_arrival == inf
+    assert [progress.arrival_seconds(age) for age in (2.0, 4.5, 9.0)] == [1.0, 1.5, 2.0]
+
+    progress.open_gate(8.0)
+    assert progress.last_arrival == 10.0
+    assert [progress.arrival_seconds(age) for age in (8.0, 9.0, 20.0)] == [2.0, 3.0, 4.0]
+    assert len(progress.arrivals) == 2
+
+
 def test_the_mean_rate_of_rare_arrivals_is_not_0():
     """It is the pace at which lost connections are launched again."""
     rare = Plan(phases=(Phase(rate=0.01, max=3),))

@@ -28,13 +28,14 @@ from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan, Target
 from loadgen.plan.publish import Publish
+from loadgen.plan.setup import SetupSpec
 from loadgen.plan.shares import Share
 from loadgen.plan.steer import PlanChange
 from loadgen.stats.delivery import Delivered, News, Published, PublisherClock
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Tally
 from loadgen.version import VERSION
-from loadgen.wire import ClockOffset, Post
+from loadgen.wire import ClockOffset, Errand, ErrandResult, Post
 from tests.unit.coordinator.fleet import (
     FIX,
     PLAN,
@@ -1288,3 +1289,203 @@ def test_a_change_in_a_pause_holds_once_arrivals_go_on():
     run.resume(run.start + 6.0)
 
     assert run.asked()[0].second == pytest.approx(6.0 + 1.5 + STEERED_IN)
+
+
+# Setup and teardown.
+
+PREPARED = replace(PLAN, setup=SetupSpec(file="prepare.py", teardown="teardown"))
+
+
+def gathered(plan=PREPARED, wanted=2):
+    """Returns a run whose agents are ready, and their ids; setup is under way."""
+    run = Run(plan, wanted)
+    ids = [run.join(hello(name), 0.0).id for name in ("a", "b")]
+    for agent in ids:
+        posted(run, agent, ready(), 0.0)
+    run.tick(0.0)
+    return run, ids
+
+
+def waits(run, agents, start, end):
+    """Posts that agents are ready, and ticks, twice a second from `start` to `end`."""
+    for step in range(int(2 * start), int(2 * end)):
+        for agent in agents:
+            posted(run, agent, ready(), step / 2)
+        run.tick(step / 2)
+
+
+def prepared():
+    """Returns a run that has started with data of its setup, and its agents' ids."""
+    run, ids = gathered()
+    posted(run, ids[0], ready(errand=ErrandResult(1, b"[1]")), 1.0)
+    run.tick(1.0)
+    assert run.state == "running"
+    return run, ids
+
+
+def test_one_agent_calls_setup_before_any_has_a_share_and_all_get_what_it_returned():
+    run, (first, second) = gathered()
+
+    orders = [posted(run, agent, ready(), 0.5) for agent in (first, second)]
+    assert [(one.do, one.errand) for one in orders] == [
+        ("wait", Errand(1, "setup")),
+        ("wait", None),
+    ]
+    assert (run.state, run.errand) == ("gathering", "setup on a")
+    posted(run, first, ready(errand=ErrandResult(1, b"[1]")), 1.0)
+    run.tick(1.0)
+
+    orders = [posted(run, agent, ready(), 1.2) for agent in (first, second)]
+    assert [(one.do, one.data, one.stay) for one in orders] == [("run", b"[1]", True)] * 2
+    assert (run.state, run.errand) == ("running", "")
+    again = posted(run, first, ready(has_data=True), 2.0)
+    assert (again.do, again.data, again.errand) == ("run", b"", None)
+    assert warnings(run) == [
+        "agent a calls setup (prepare.py)",
+        "setup is over: 3 bytes of JSON for all users",
+    ]
+
+
+def test_another_agent_calls_setup_when_the_first_is_lost_and_the_run_waits_for_its_agents():
+    run, (first, second) = gathered()
+    run.connection_broke(first, 1.0)
+    waits(run, [second], 1.0, 4.0)
+    assert posted(run, second, ready(), 4.0).errand == Errand(2, "setup")
+
+    waits(run, [second], 4.0, 12.0)
+    posted(run, second, ready(errand=ErrandResult(2, b"5")), 12.0)
+    run.tick(12.0)
+    assert (run.state, run.setup.data) == ("gathering", b"5")
+    posted(run, run.join(hello("c"), 12.5).id, ready(), 12.5)
+    run.tick(12.5)
+
+    assert run.state == "running"
+
+
+def test_an_agent_that_falls_silent_in_its_setup_is_replaced_though_too_few_are_left():
+    run, (_, second) = gathered()
+    waits(run, [second], 0.5, 12.0)
+
+    assert posted(run, second, ready(), 12.0).errand == Errand(2, "setup")
+
+
+def test_a_setup_that_fails_ends_the_run_before_any_load():
+    run, (first, second) = gathered()
+
+    posted(run, first, ready(errand=ErrandResult(1, problem="prepare.py:2: KeyError: 'x'")), 1.0)
+    run.tick(1.0)
+
+    assert run.state == "done"
+    assert isinstance(run.failure, PlanError)
+    assert str(run.failure) == (
+        "setup failed on agent a: prepare.py:2: KeyError: 'x'; nothing was loaded"
+    )
+    assert posted(run, second, ready(), 1.5).do == "stop"
+
+
+def test_a_setup_without_an_end_fails_the_run():
+    run, ids = gathered()
+    waits(run, ids, 0.5, 100.0)
+
+    assert "setup failed on agent a: the agent did not say" in str(run.failure)
+
+
+def test_teardown_is_called_once_after_the_last_second_and_changes_nothing_measured():
+    run, ids = prepared()
+    beat(run, ids, run.start + 1.0, opened(0, 5))
+    run.drain(run.start + 2.0)
+    orders, _ = beat(run, ids, run.start + 3.0, drained(1, 5), finished=True)
+    assert [(one.do, one.errand, one.stay) for one in orders] == [("wait", None, True)] * 2
+    ended = run.end
+    assert (run.state, run.by_hand) == ("draining", True)
+
+    run.tick(run.start + 3.2)
+    orders, _ = beat(run, ids, run.start + 3.5, finished=True)
+    assert [one.errand for one in orders] == [Errand(2, "teardown", b"[1]"), None]
+    assert run.errand == "teardown on a"
+    posted(run, ids[0], Post(errand=ErrandResult(2)), run.start + 9.0)
+    run.tick(run.start + 9.0)
+
+    assert (run.state, run.end, run.age(run.start + 9.0)) == ("done", ended, ended - run.start)
+    assert [posted(run, agent, Post(), run.start + 9.5).do for agent in ids] == ["stop"] * 2
+    assert run.setup.teardown_problem == ""
+
+
+def test_a_teardown_that_fails_is_told_and_the_run_is_done():
+    run, ids = prepared()
+    beat(run, ids, run.start + 1.0, opened(0, 5), finished=True)
+    assert run.state == "draining"
+    run.tick(run.start + 1.2)
+    posted(run, ids[0], Post(errand=ErrandResult(2, problem="it broke")), run.start + 2.0)
+    run.tick(run.start + 2.0)
+
+    assert (run.state, run.failure) == ("done", None)
+    assert warnings(run)[-1] == "teardown failed: it broke"
+
+
+def test_the_agents_that_stop_at_once_stay_for_the_teardown():
+    run, ids = prepared()
+    beat(run, ids, run.start + 1.0, opened(0, 5))
+    run.stop(run.start + 2.0)
+    orders = [posted(run, agent, seconds(), run.start + 2.1) for agent in ids]
+
+    assert [(one.do, one.stay) for one in orders] == [("stop", True)] * 2
+
+
+def test_the_operator_ends_a_teardown_that_takes_long():
+    run, ids = prepared()
+    beat(run, ids, run.start + 1.0, opened(0, 5), finished=True)
+    run.tick(run.start + 1.2)
+    run.drain(run.start + 2.0)
+
+    assert (run.state, run.by_hand) == ("done", False)
+    assert warnings(run)[-1] == "teardown failed: the operator did not wait for it"
+
+
+def test_a_run_that_never_started_is_torn_down_as_well():
+    run, (first, _) = gathered()
+    waits(run, [first], 0.5, 12.0)
+    posted(run, first, ready(errand=ErrandResult(1, b"[1]")), 12.0)
+    run.fail_gathering(60.0, 12.1)
+    run.tick(12.2)
+
+    orders = posted(run, first, ready(), 12.3)
+    assert (run.state, orders.do, orders.errand) == (
+        "gathering",
+        "wait",
+        Errand(2, "teardown", b"[1]"),
+    )
+    posted(run, first, ready(errand=ErrandResult(2)), 12.4)
+    run.tick(12.5)
+    assert run.state == "done"
+    assert isinstance(run.failure, FleetError)
+
+
+def test_a_resumed_run_has_what_setup_returned():
+    calls = []
+    run = Run(PREPARED, 1)
+    run.record = lambda method, arguments: calls.append((method, arguments))
+    agent = run.join(hello("a"), 0.0).id
+    for now, post in enumerate((ready(), ready(errand=ErrandResult(1, b"[1]")), ready())):
+        posted(run, agent, post, float(now))
+        run.tick(float(now))
+    again = Run(PREPARED, 1)
+    for method, arguments in calls:
+        getattr(again, method)(*arguments)
+
+    assert (again.state, again.setup.data) == ("running", b"[1]")
+    assert posted(again, agent, ready(), 4.0).data == b"[1]"
+
+
+def test_an_agent_whose_connection_broke_starts_no_run():
+    run = Run(PLAN, 2)
+    first, second = (run.join(hello(name), 0.0).id for name in ("a", "b"))
+    posted(run, first, ready(), 0.0)
+    run.connection_broke(first, 0.1)
+    posted(run, second, ready(), 2.5)
+    run.tick(2.5)
+    assert run.state == "gathering"
+
+    posted(run, first, ready(), 2.6)
+    run.tick(2.6)
+    assert run.state == "running"

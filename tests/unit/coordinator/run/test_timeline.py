@@ -8,6 +8,7 @@ from coordinator.run.timeline import Timeline
 from loadgen.machine.host import HostState
 from loadgen.stats.delays import Delays
 from loadgen.stats.fanin import FanIn, Second, Settled
+from loadgen.stats.peak import Peak
 from loadgen.stats.tally import Held, Tally
 from tests.unit.coordinator.fleet import opened
 
@@ -183,3 +184,70 @@ def test_a_second_that_is_marked_is_invalid_for_that_reason():
 
     assert "a clock was set" in seen.add(Settled(first, {"a": first}, [])).row.invalid
     assert "a clock was set" not in seen.add(Settled(other, {"a": other}, [])).row.invalid
+
+
+# The peak within a second.
+
+
+def busy(number, count, closed, peak, **fields):
+    """A second in which connections opened and closed, with its agent's peak."""
+    found = opened(number, count, held=count - closed)
+    found.tally.closed = {"done": closed}
+    found.held.peak = peak
+    for name, value in fields.items():
+        setattr(found, name, value)
+    return found
+
+
+def peak_of(*parts, missing=(), lost=()):
+    """Returns what a timeline knows of the peak in a second with these parts."""
+    whole = Second(0)
+    for part in parts:
+        whole.merge(part)
+    seen = timeline()
+    seen.add(Settled(whole, dict(zip(NAMES, parts, strict=False)), list(missing), list(lost)))
+    return seen.peak
+
+
+def test_a_run_within_one_second_has_the_peak_that_its_agents_had_at_the_same_time():
+    assert timeline().peak == (0, 0)
+    assert peak_of(busy(0, 10, 10, Peak(10, 0.2, 0.21))) == (10, 10)
+    both = busy(0, 10, 10, Peak(10, 0.2, 0.8)), busy(0, 20, 20, Peak(20, 0.4, 0.9))
+    assert peak_of(*both) == (30, 30)
+
+
+def test_peaks_at_other_times_are_a_bound():
+    """The highest one is the least, unless it is only a bound itself."""
+    one = busy(0, 10, 10, Peak(10, 0.2, 0.4))
+    assert peak_of(one, busy(0, 20, 18, Peak(20, 0.5, 0.9))) == (20, 30)
+    # Their seconds may begin apart by more than they had theirs together.
+    assert peak_of(one, busy(0, 20, 18, Peak(20, 0.38, 0.9))) == (20, 30)
+    assert peak_of(one, busy(0, 20, 18, Peak(20, 0.9, 0.5))) == (10, 30)
+    assert peak_of(busy(0, 20, 18, Peak(20, 0.9, 0.5))) == (2, 20)
+
+
+def test_what_only_opens_or_only_closes_has_its_peak_at_an_end_of_the_second():
+    """Whatever is known of the time between."""
+    assert peak_of(busy(0, 10, 0, Peak(10, 0.9, 1.0)), opened(0, 5)) == (15, 15)
+
+    seen = timeline()
+    for number, part in enumerate((busy(0, 10, 0, Peak()), busy(1, 0, 10, Peak(known=False)))):
+        seen.add(Settled(part, {"a": part}, []))
+        assert seen.peaks[number] == (10, 10)
+
+
+@pytest.mark.parametrize(
+    "peak", [Peak(known=False), Peak(1, 0.1, 0.9), Peak(11, 0.1, 0.9), Peak(10**9)]
+)
+def test_a_peak_that_is_unknown_or_against_the_ledger_is_bounded_by_what_opened(peak):
+    assert peak_of(busy(0, 10, 8, peak)) == (2, 10)
+
+
+def test_the_peak_of_a_second_without_all_reports_is_unknown():
+    whole = busy(0, 10, 8, Peak(10, 0.1, 0.9))
+
+    assert peak_of(whole, missing=["b"]) == (2, None)
+    assert peak_of(whole, lost=["b"]) == (2, None)
+    assert peak_of(busy(0, 10, 8, Peak(10, 0.1, 0.9), span=2)) == (2, None)
+    gone = busy(0, 10, 8, Peak(10, 0.1, 0.9), delays=Delays(unreported=(1,)))
+    assert peak_of(gone) == (2, None)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coordinator.tsung.configuration import read_tsung
+from coordinator.tsung.configuration import MAX_REFUSALS, read_tsung
 from coordinator.tsung.document import MAX_BYTES, read_document
 from coordinator.tsung.element import Note, TsungError
 from coordinator.tsung.load import at_most, with_singles
@@ -59,6 +59,42 @@ def test_a_configuration_that_cannot_be_imported_is_refused_at_its_line(path):
     assert expected[2] in message
     assert message.count(str(path)) == 1, "an error quotes another error"
     assert "\n" not in message
+
+
+def test_everything_that_is_refused_is_told_at_once_in_the_order_of_the_lines():
+    with pytest.raises(TsungError) as caught:
+        read_tsung(CORPUS / "many-refusals.xml")
+
+    lines = [str(caught.value), *caught.value.further]
+    found = [re.fullmatch(r".*/many-refusals\.xml:(\d+): (.+)", line) for line in lines]
+    assert [(int(each[1]), each[2].partition(";")[0]) for each in found] == [
+        (4, "cpu='none' of <client> is not a whole number from 1"),
+        (7, "a server of type 'udp' speaks no WebSocket"),
+        (11, "arrivalrate='many' of <users> is not a number above 0"),
+        (13, "a phase needs a duration above 0"),
+        (18, f"file {CORPUS}/nowhere.csv can't be read (No such file or directory)"),
+        (19, "value='x' of <option> is not a whole number"),
+        (25, "<thinktim> is no step of a session"),
+        (27, "value='soon' of <thinktime> is not a number above 0"),
+        (28, found[8][2].partition(";")[0]),
+        (31, "unsupported session type ts_ldap: loadgen speaks WebSocket"),
+        (32, "the script never connects"),
+    ]
+
+
+def test_of_very_many_refusals_the_first_are_told(tmp_path):
+    servers = "\n".join(
+        '<server host="a" port="none" type="tcp"/>' for _ in range(MAX_REFUSALS + 9)
+    )
+    path = tmp_path / "t.xml"
+    path.write_text(f"<tsung><servers>\n{servers}\n</servers></tsung>")
+    with pytest.raises(TsungError) as caught:
+        read_tsung(path)
+
+    first, last = str(caught.value), caught.value.further[-1]
+    assert first == f"{path}:1: there is no <clients>; write it into <tsung>"
+    assert len(caught.value.further) == MAX_REFUSALS
+    assert last == "12 further parts of the file are refused"
 
 
 def test_the_reference_run_is_the_load_that_it_was():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coordinator.tsung.element import Element, Note
+from coordinator.tsung.element import Element, Note, TsungError
 from tests.unit.coordinator.tsung.elements import read, refused
 
 
@@ -46,6 +46,15 @@ def test_a_whole_number_may_have_a_default_and_a_bound():
     assert "from" not in refused(element(x="x").integer, "x", least=None)[1]
 
 
+@pytest.mark.parametrize("text", ["1,000,000", "1_000_000", "1e6"])
+def test_a_whole_number_in_another_spelling_is_answered_with_its_digits(text):
+    assert refused(element(x=text).integer, "x")[1].endswith("; write 1000000")
+    if text != "1e6":
+        assert refused(element(x=text).number, "x")[1].endswith("; write 1000000")
+    assert refused(element(x="1e99").integer, "x")[1].endswith("; write one")
+    assert refused(element(x="many").number, "x")[1].endswith("; write one")
+
+
 def test_a_choice_is_one_of_the_words():
     assert element(x="b").choice("x", ("a", "b")) == "b"
     assert element().choice("x", ("a", "b"), "a") == "a"
@@ -67,6 +76,25 @@ def test_a_duration_is_in_the_units_of_tsung(unit, seconds):
     assert element(x="2", unit=unit).seconds("x") == seconds
     assert element(x="2").seconds("x", unit) == seconds
     assert refused(element(x="2", unit="day").seconds, "x")[0] == 7
+
+
+def test_refusals_are_kept_where_there_is_a_list_for_them():
+    kept: list[TsungError] = []
+    first, second = (Element("t.xml", line, "a", {}, [], kept) for line in (7, 9))
+    for one in (second, first):
+        with one.refusing():
+            one.need("x")
+
+    assert [(error.line, str(error)[:8]) for error in kept] == [(9, "t.xml:9:"), (7, "t.xml:7:")]
+    assert (first.refused, element().refused) == (2, 0)
+
+
+def test_without_a_list_the_first_refusal_ends_the_reading():
+    def reading():
+        with element().refusing():
+            element().need("x")
+
+    assert refused(reading)[0] == 7
 
 
 def test_unknown_attributes_are_noted():

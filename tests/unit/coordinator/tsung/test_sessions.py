@@ -31,6 +31,15 @@ def mixed(found, setups: str = ""):
     return mixes(found, read_load(read(f"<load>\n{PHASE.format(setups)}</load>")[0]).arrivals)
 
 
+def test_a_session_whose_file_was_refused_is_not_judged():
+    options = Options(Path())
+    options.file_ids["file_server", "users"] = "users"  # and no text: it could not be read
+    take = '<setdynvars sourcetype="file" fileid="users"><var name="a"/></setdynvars>'
+    root, _ = read(f"<sessions>{session(take)}</sessions>")  # it never connects
+
+    assert [one.name for one in read_sessions(root, Steps(options, "/"), {})] == ["a"]
+
+
 def test_sessions_of_one_name_are_told_apart():
     found, _ = sessions(session(words='weight="1"'), session(words='weight="2"'))
 

@@ -201,6 +201,17 @@ def test_an_operators_error_is_one_line_with_its_own_exit_code(ran, error, code)
     assert err == f"{PROGRAM}: {' '.join(str(error).split())}\n"
 
 
+def test_errors_that_were_found_at_once_are_a_line_each(ran):
+    error = PlanError("f:3: wrong; fix it", ["f:5: wrong,\ntoo; fix it", "f:9: no; fix it"])
+
+    code, _, err = ran(command(error))
+    assert (code, err) == (
+        2,
+        f"{PROGRAM}: f:3: wrong; fix it\n{PROGRAM}: f:5: wrong, too; fix it\n"
+        f"{PROGRAM}: f:9: no; fix it\n",
+    )
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), click.Abort()])
 def test_a_command_stopped_by_hand_ends_with_130(ran, error):
     code, _, err = ran(command(error))

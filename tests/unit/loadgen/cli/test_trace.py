@@ -11,6 +11,7 @@ from websockets.asyncio.server import serve
 from loadgen.plan.feeder import Feeder
 from loadgen.plan.plan import Plan
 from loadgen.plan.sessions import PythonSession
+from loadgen.plan.setup import SetupSpec
 from loadgen.wire import to_wire
 from tests.processes import environment
 
@@ -116,3 +117,36 @@ async def test_a_target_that_is_not_allowed_is_not_loaded():
     assert (code, lines) == (2, [])
     assert err.startswith("loadgen-coord: the trace ")
     assert err.count("\n") == 1
+
+
+PREPARE = """
+def setup(params):
+    print("opens", params["room"])
+    return {"room": params["room"]}
+
+def teardown(data):
+    raise ValueError(data["room"])
+"""
+
+
+async def test_a_setup_and_a_teardown_are_called_beside_the_user():
+    setup = SetupSpec(file="prepare.py", teardown="teardown", source=PREPARE)
+    source = "async def session(user):\n    user.remark(user.data['room'])\n"
+    code, lines, err = await play(
+        plan_of("ws://127.0.0.1:9/", source, setup=setup, params={"room": "lobby"})
+    )
+
+    assert code == 0
+    shown = ["setup of prepare.py", "printed: opens lobby", "user 0 begins session 'chat'"]
+    shown += ["remark lobby", "the session returned", "teardown of prepare.py"]
+    shown += ["teardown failed: prepare.py:7: ValueError: lobby"]
+    assert [line for line in lines if line in shown] == shown
+    assert err.splitlines()[-1] == "ValueError: lobby"
+
+
+async def test_a_setup_that_fails_ends_a_trace_before_the_user():
+    setup = SetupSpec(file="prepare.py", teardown="teardown", source=PREPARE)
+    code, lines, err = await play(plan_of("ws://127.0.0.1:9/", setup=setup))
+
+    assert (code, lines) == (2, ["setup of prepare.py"])
+    assert err.splitlines()[-1] == "loadgen-coord: setup failed: prepare.py:3: KeyError: 'room'"

@@ -97,6 +97,27 @@ async def test_a_connection_is_counted_once_in_each_state():
         assert tally.handshake.total == tally.open.total == 1
 
 
+async def test_the_most_that_were_open_at_once_are_measured():
+    with worker() as load:
+        before = monotonic()
+        far = []
+        for count in (1, 2):
+            load.dial()
+            far.append(load.accept())
+            await far[-1].upgrade()
+            await until(lambda count=count: load.recorder.tally.opened == count)
+        load.dial()
+        load.accept().sock.close()  # it never opens
+        far[0].sock.close()
+        await until(lambda: load.recorder.tally.closed and load.recorder.tally.failed)
+
+        peak = load.all.peak.take(monotonic(), before)
+        assert (peak.count, load.all.peak.open) == (2, 1)
+        assert 0 < peak.since < peak.until < monotonic() - before
+        far[1].sock.close()
+        await until(lambda: not load.all)
+
+
 async def test_only_a_dial_that_was_not_planned_counts_as_another_launch():
     with worker() as load:
         load.dial()

@@ -158,6 +158,17 @@ def test_a_command_line_names_file_and_mode(text, file, name, mode, at_end):
     assert (feeder.mode, feeder.at_end) == (mode, at_end)
 
 
+def test_a_misspelt_mode_is_answered_with_the_nearest(tmp_path):
+    (tmp_path / "users.csv").write_text("id\n1\n")
+    with pytest.raises(PlanError, match=r"users.csv: 'uniqe' is no mode .*; did you mean 'unique'"):
+        feeder_of(f"{tmp_path}/users.csv:uniqe")
+    with pytest.raises(PlanError, match="; write one of unique, stop, wrap, shared, random"):
+        feeder_of(f"{tmp_path}/users.csv:x")
+
+    (tmp_path / "users.csv:x").write_text("id\n1\n")
+    assert feeder_of(f"{tmp_path}/users.csv:x").file == f"{tmp_path}/users.csv:x"
+
+
 def test_the_name_of_a_file_is_told_from_its_lines(tmp_path):
     (tmp_path / "names").write_text("a\nb\n")
 

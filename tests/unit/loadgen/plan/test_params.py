@@ -1,4 +1,4 @@
-"""Parameters: their names and values, texts of the command line, and how sessions read them."""
+"""Parameters: their names and values, and how sessions read them."""
 
 import math
 

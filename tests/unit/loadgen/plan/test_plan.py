@@ -16,6 +16,7 @@ from loadgen.plan.reply import AutoReply
 from loadgen.plan.schedule import PhasedSchedule, Schedule
 from loadgen.plan.script import Change, Connect
 from loadgen.plan.sessions import MAX_FILES, Loop, PythonSession, Script, SessionFile
+from loadgen.plan.setup import SetupSpec
 from loadgen.plan.shares import Share
 from loadgen.plan.transport import Transport
 from loadgen.planfile import to_toml
@@ -308,6 +309,21 @@ def test_all_servers_are_known_each_once():
     assert plan.urls == ("ws://a/", "ws://b/", "ws://c/")
 
 
+@pytest.mark.parametrize(
+    ("plan", "appwrite"),
+    [
+        (Plan(), True),
+        (Plan(target="ws://a/v1/realtime?project=x", sessions=(Loop(name="l"),)), True),
+        (Plan(target="ws://a/v1/realtime"), False),
+        (Plan(target="ws://a/chat?project=x"), False),
+        (Plan(sessions=(PythonSession(name="p", file="p.py"),)), False),
+        (Plan(sessions=(Script(name="s", steps=()),)), False),
+    ],
+)
+def test_a_plan_of_appwrites_is_one_without_sessions_to_a_project_of_it(plan, appwrite):
+    assert plan.appwrite == appwrite
+
+
 def test_the_peaks_of_a_plan_are_those_of_its_phases_and_of_all_its_loops():
     loops = (Loop(name="a", think=2.0, weight=3), Loop(name="b", think=5.0, ping="none"))
     phases = (Phase(rate=10, max=100), Phase(rate=5, rate_to=50, duration=10))
@@ -483,3 +499,17 @@ def test_the_addresses_of_exporters_are_not_for_agents_and_are_shown_without_sec
 
     assert plan.for_agents == Plan(expect=("failed<1%",))
     assert plan.redacted().watch == ("server=http://…@10.0.0.2/metrics?token=…",)
+
+
+def test_the_variable_of_a_setup_is_no_parameter_and_no_column():
+    setup = SetupSpec(file="prepare.py", source="x = 1\n")
+    script = Script(name="s", steps=(Connect(),))
+    rows = Feeder(rows=({"data": 1},), columns=("data",))
+
+    plan = Plan(setup=setup, sessions=(script,))
+    assert plan.variables_of("s") == ("data",)
+    assert (plan.python_code, plan.redacted().setup.source) == ((setup.code(),), "")
+    assert Plan(setup=setup, sessions=(CHAT,), params={"data": 1}).params  # no script reads it
+    for clash in ({"params": {"data": 1}}, {"feeders": (rows,)}):
+        with pytest.raises(PlanError, match="`setup` gives scripts the variable 'data', which is"):
+            Plan(setup=setup, sessions=(script,), **clash)

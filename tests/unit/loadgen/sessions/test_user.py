@@ -11,6 +11,7 @@ from time import monotonic
 import pytest
 from websockets.asyncio.server import serve
 
+from loadgen.plan.params import read_only
 from loadgen.plan.plan import Plan
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
 from loadgen.sessions.inbox import MAX_UNREAD, UNREAD
@@ -20,7 +21,7 @@ from loadgen.sessions.websocket import WebSocket
 from loadgen.stats.deliveries import Deliveries
 from loadgen.stats.delivery import stamp_of
 from loadgen.timers import Wheel
-from tests.unit.loads import Load
+from tests.unit.loads import Load, idle_user
 from tests.unit.timing import MS
 from tests.unit.wire_ends import until
 
@@ -852,3 +853,15 @@ async def test_a_fatal_check_ends_the_session():
     async with load(session) as (running, _):
         assert (await running.over()).closed == {"error_CheckFailed": 1}
         assert running.tally.sessions_failed == 1
+
+
+def test_a_user_reads_the_plans_parameters_and_what_setup_returned():
+    user = idle_user()
+    with pytest.raises(RuntimeError, match=r"user.data needs a plan with \[setup\]"):
+        _ = user.data
+    with pytest.raises(KeyError, match="no parameter 'room'"):
+        _ = user.params["room"]
+
+    user.scenario.params, user.scenario.data = read_only({"room": "lobby"}), {"id": 5}
+
+    assert (user.params["room"], user.data["id"]) == ("lobby", 5)

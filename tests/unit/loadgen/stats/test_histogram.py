@@ -1,5 +1,7 @@
 """The histogram, against brute force and against the hdrhistogram library."""
 
+import base64
+import zlib
 from fractions import Fraction
 from math import ceil
 
@@ -147,13 +149,39 @@ def test_the_summary_is_in_milliseconds():
     assert summary["max"] == pytest.approx(200, rel=0.01)
 
 
+def decoded(text):
+    """The bytes that an encoded histogram has compressed."""
+    return zlib.decompress(base64.b64decode(text)[8:])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [],
+        [1],
+        [0, 0, 1],
+        [0, 3],
+        [1, 3, 4, 4, 70],
+        [1] * 70 + [200] * 9000,
+        [255, 256, 258, 100_000, 100_001, 59_999_999],
+        [HIGHEST, HIGHEST + 1],
+    ],
+)
+def test_the_encoding_is_that_of_the_library(values):
+    library = HdrHistogram(1, HIGHEST, 2)
+    for value in values:
+        library.record_value(min(max(1, value), HIGHEST))
+
+    assert decoded(histogram_of(values).encoded()) == decoded(library.encode())
+
+
 @example([0, 1, 250, 3000, 3000, HIGHEST])
 @given(some_values)
 def test_the_standard_encoding_has_the_percentiles_of_the_library_itself(values):
     direct = HdrHistogram(1, HIGHEST, 2)
     for value in values:
         direct.record_value(max(1, value))
-    ours = histogram_of(values).to_hdr()
+    ours = HdrHistogram.decode(histogram_of(values).encoded())
 
     percents = [float(percent) for percent in PERCENTS]
     assert ours.get_total_count() == len(values)

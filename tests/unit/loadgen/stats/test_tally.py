@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.stats.peak import Peak
 from loadgen.stats.tally import (
     COUNTS,
     HISTOGRAMS,
@@ -286,6 +287,13 @@ def test_held_connections_must_agree_with_the_counts():
         "connecting is 2 but 1 are held",
         "open is 3 but 4 are held",
     ]
+
+
+def test_the_peaks_of_what_is_held_add_up():
+    held = Held(open=2, peak=Peak(3, 0.1, 0.9))
+    held.merge(Held(open=1, peak=Peak(2, 0.5, 1.0)))
+
+    assert (held.open, held.peak) == (3, Peak(5, 0.5, 0.9))
 
 
 def test_held_adds_up():

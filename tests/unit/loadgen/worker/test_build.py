@@ -17,6 +17,7 @@ from loadgen.plan.sessions import Loop, PythonSession, Script
 from loadgen.plan.shares import NO_SHARE, Share
 from loadgen.plan.transport import Transport
 from loadgen.sessions.loop import LoopScenario
+from loadgen.sessions.scenario import NO_SETUP
 from loadgen.sessions.session_scenario import SessionScenario
 from loadgen.stats.recorder import Recorder
 from loadgen.timers import Alarm
@@ -194,3 +195,12 @@ async def test_users_of_each_scenario_have_the_plans_parameters():
     loop, script = built(sessions=(LOOP, SCRIPT), params={"room": "lobby"}).scenarios
 
     assert loop.params["room"] == script.params["room"] == "lobby"
+
+
+async def test_users_have_what_setup_returned_and_know_when_the_plan_has_none():
+    job = Job(Plan(max=1), Share(), monotonic() + 3600, (ONE,), 1, data=b'{"room": [1]}')
+    recorder, loop = Recorder(seed=1), asyncio.get_running_loop()
+    (scenario,) = engine_for(job, recorder, loop, Alarm(float)).scenarios
+
+    assert scenario.data == {"room": [1]}
+    assert built().scenarios[0].data is NO_SETUP

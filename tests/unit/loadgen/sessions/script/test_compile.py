@@ -97,7 +97,7 @@ async def playing(*steps, files=None, patience=5.0, port=None, own=0, given=None
             **{"rate": 500.0, "max": 1, "hold": 0.0, "target": f"ws://127.0.0.1:{port}/"} | changes
         )
         script = Script(name="script", steps=steps)
-        session = compile_session(script, files or {}, patience, params=given or {})
+        session = compile_session(script, files or {}, patience, given=given or {})
         running = Load(plan, port, source=SOURCE, ports=PORTS, session=session)
         try:
             yield running, server

@@ -1,0 +1,1 @@
+"""`make examples`: the examples of the documents, played as they are written."""

@@ -81,9 +81,9 @@ const eachOrZero = (prefix) => (columns) => each(prefix)(columns).map(({ column,
 
 /** What sessions count, check and time: the charts that all names of a kind share. */
 const OWN = [
-  { name: "counters", title: "Counted by sessions a second", show: count, series: each("counter ") },
-  { name: "checks", title: "Checks of sessions that passed, percent", show: plain, series: each("check ") },
-  { name: "timed", title: "Timed by sessions a second", show: count, series: eachOrZero("timed ") },
+  { name: "counters", title: "Counted by sessions", unit: "/s", show: count, series: each("counter ") },
+  { name: "checks", title: "Checks of sessions that passed", unit: "%", show: plain, series: each("check ") },
+  { name: "timed", title: "Timed by sessions", unit: "/s", show: count, series: eachOrZero("timed ") },
 ];
 
 /** One agent's own charts. */

@@ -18,22 +18,22 @@ const overlaidTimes = (name, title, column = name) => overlaid(name, title, { [`
 
 const COMPARED = [
   overlaid("connections", "Open connections", { open: "" }),
-  overlaid("arrivals", "Launched a second", { launched: "" }),
-  overlaid("failed", "Failed a second", { failed: "" }),
-  overlaid("closed", "Closed a second", { closed: "" }),
+  overlaid("arrivals", "Launched", { launched: "" }, { unit: "/s" }),
+  overlaid("failed", "Failed", { failed: "" }, { unit: "/s" }),
+  overlaid("closed", "Closed", { closed: "" }, { unit: "/s" }),
   overlaidTimes("handshake", "Handshake, dial to 101"),
   overlaidTimes("ping_rtt", "Ping, due to pong"),
   overlaidTimes("delivery", "Delivery, publish to receive"),
   overlaidTimes("http", "HTTP requests"),
-  overlaid("messages", "Messages received a second", { messages_received: "" }),
+  overlaid("messages", "Messages received", { messages_received: "" }, { unit: "/s" }),
   overlaid("lag", "The generator's own lateness, p99", { "loop_lag p99": "event loop", "lag p99": "launch" }, { unit: "ms", log: true, show: ms }),
-  overlaid("cores", "CPU of the workers, in cores", { cores: "" }, { show: plain }),
+  overlaid("cores", "CPU of the workers", { cores: "" }, { unit: "cores", show: plain }),
   overlaid("memory", "Memory of the workers", { rss: "" }, { show: bytes }),
 ];
 const COMPARED_OWN = [
   ...own.timings.map((name, at) => ({ ...overlaidTimes(`timing.${name}`, name, `timing ${name}`), id: `timing-${at}` })),
-  ...own.checks.map((name, at) => ({ ...overlaid(`check.${name}`, `${name}: passed, percent`, { [`check ${name}`]: "" }, { show: plain }), id: `check-${at}` })),
-  ...own.counters.map((name, at) => ({ ...overlaid(`counter.${name}`, `${name} a second`, { [`counter ${name}`]: "" }), id: `counter-${at}` })),
+  ...own.checks.map((name, at) => ({ ...overlaid(`check.${name}`, `${name}: passed`, { [`check ${name}`]: "" }, { unit: "%", show: plain }), id: `check-${at}` })),
+  ...own.counters.map((name, at) => ({ ...overlaid(`counter.${name}`, name, { [`counter ${name}`]: "" }, { unit: "/s" }), id: `counter-${at}` })),
 ];
 
 /** The columns of all runs over the seconds that any of them has. */

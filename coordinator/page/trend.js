@@ -41,9 +41,9 @@ const ownTimings = namesOf("timing.").filter((name) => name.endsWith("_p99")).sl
   const timing = name.slice(0, -"_p99".length);
   return { ...fromRunToRun(timing, timing.slice("timing.".length)), id: `timing-${at}` };
 });
-const ownOf = (kind, name, title, show) => ({ name, title, show, runs,
+const ownOf = (kind, name, title, show, unit) => ({ name, title, show, unit, runs,
   series: namesOf(kind).slice(0, MAX_OWN).map((figure, at) => ({ column: figure, label: figure.slice(kind.length), ...lineOf(at) })) });
-const TREND_OWN = [...ownTimings, ownOf("check.", "checks", "Checks of sessions that passed, percent", plain),
+const TREND_OWN = [...ownTimings, ownOf("check.", "checks", "Checks of sessions that passed", plain, "%"),
   ownOf("counter.", "counters", "Counted by sessions in the whole run", count)];
 
 const figures = Object.fromEntries(Object.entries(trend.figures).map(([name, steps]) => [name, steps.map((step) => step.value)]));

@@ -102,6 +102,8 @@ class Controller:
         self._second_0: float | None = None
         """The start of second 0 by the wall clock, in seconds since 1970; None until it is set."""
         self._tsung_log: TsungLog | None = None
+        self._remarked = 0
+        """The number of changes of the plan that tsung.log has."""
         self._sampler = Sampler(settings.plan)
         """Makes the samples of the exporters."""
         self._exporters = [
@@ -115,6 +117,8 @@ class Controller:
             if settings.calibrate
             else None
         )
+        if settings.calibrate:
+            run.fixed = "a calibration keeps to its own plan"
         server.seconds = folder.seconds.since
         server.recorded = journal.written
         server.live.folder = folder.path.name
@@ -392,7 +396,7 @@ class Controller:
     def _export(self, row: Row) -> None:
         if self._exporters:
             progress = self._run.progress
-            sample = self._sampler.take(row, progress.gates, progress.pauses)
+            sample = self._sampler.take(row, progress.gates, progress.pauses, progress.changes)
             for exporter in self._exporters:
                 exporter.add(sample)
 
@@ -403,6 +407,10 @@ class Controller:
         if self._tsung_log is None:
             scripted = any(isinstance(spec, Script) for spec in self._settings.plan.session_specs)
             self._tsung_log = TsungLog(form, second_0, scripted=scripted)
+        asked = self._run.asked()
+        for change in asked[self._remarked :]:
+            self._tsung_log.remark(f"asked by hand: {change}")
+        self._remarked = len(asked)
         self._folder.write_tsung(self._tsung_log.add(entry))
 
     def _check_wall_clock(self, now: float) -> None:

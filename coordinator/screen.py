@@ -175,7 +175,7 @@ def _facts(run: Run, row: Row) -> list[Text]:
     """Returns a line for each fact of the fleet, with its unit; what is bad is red."""
     ledger, rates = row.fleet.ledger, row.fleet.rates
     progress = run.progress
-    asked = arrivals_asked(run.plan, progress.spans, progress.gates, progress.pauses, row.second)
+    asked = arrivals_asked(progress.arrivals, progress.gates, progress.pauses, row.second)
     accepted = f"{count(ledger.accepted)} of {count(ledger.opened)} opened"
     arrived = rates.launched - rates.relaunched
     dropped = unexpected(ledger.closed)

@@ -16,6 +16,7 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment
 from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import Share
+from loadgen.plan.steer import PlanChange
 from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import Second
 from loadgen.stats.histogram import MAX_VALUE
@@ -183,6 +184,8 @@ class Job(msgspec.Struct, tag=True):
     """The networks and host names of `--allow-target`: HTTP requests may go there as well."""
     credentials: Credentials = NO_CREDENTIALS
     """The certificates that connections with TLS show and trust."""
+    changes: tuple[PlanChange, ...] = ()
+    """The changes of the plan so far."""
     data: bytes = b""
     """What the plan's setup returned, as JSON; empty without a setup."""
 
@@ -325,6 +328,8 @@ class Post(msgspec.Struct):
     """When its second 0 began, on the clock of the run; None before its workers have jobs."""
     reassigned: Count = 0
     """The number of reassignments that its workers have, and that these seconds include."""
+    steered: Count = 0
+    """The number of changes of the plan that its workers have."""
     announced: Count = 0
     """The number of the run's publications that its workers were told of, or were too early."""
     notes: tuple[str, ...] = ()
@@ -384,6 +389,10 @@ class Orders(msgspec.Struct):
     """The parts of lost shares that it continues; repeated until `Post.reassigned` counts them."""
     reassigned: int = 0
     """The number of reassignments before these."""
+    changes: tuple[PlanChange, ...] = ()
+    """What the operator changed of the plan; repeated until `Post.steered` counts them."""
+    steered: int = 0
+    """The number of changes before these."""
     received: float = 0.0
     """The time at which the coordinator received the post, on the clock of the run."""
     replied: float = 0.0

@@ -12,10 +12,12 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 from aiohttp import web
 
-from coordinator.http.routes import ACTIONS, NAMED, Access
+from coordinator.http.routes import ACTIONS, CHANGES, EXAMPLES, NAMED, Access
 from coordinator.run.run import Run
+from coordinator.run.steering import Wish, WishError
 from loadgen.http.ratelimit import PortRates
 from loadgen.http.server import Handler, Sender
 from loadgen.http.token import Token
@@ -183,7 +185,7 @@ def _is_address(host: str) -> bool:
 
 
 class Controls:
-    """The operator's actions on a run: pause, resume, drain and stop.
+    """The operator's actions on a run, and the changes of its plan.
 
     `on_action` is called with each action after it.
     """
@@ -202,15 +204,39 @@ class Controls:
 
     def handlers(self) -> dict[str, Handler]:
         """Returns the handlers of actions and login, by the names of their routes."""
-        return {action: partial(self._act, action) for action in ACTIONS} | {"view": self._view}
+        return {
+            **{action: partial(self._act, action) for action in ACTIONS},
+            **{what: partial(self._steer, what) for what in CHANGES},
+            "view": self._view,
+        }
 
-    async def _act(self, action: str, request: web.Request) -> web.Response:
+    def _check(self, request: web.Request, example: str) -> None:
         if request.content_type != "application/json":
             raise web.HTTPUnsupportedMediaType(
-                text="send Content-Type: application/json; an empty object will do"
+                text=f"send Content-Type: application/json; {example}"
             )
         if self._run.state == "done":
             raise web.HTTPConflict(text="the run is over")
+
+    async def _steer(self, what: str, request: web.Request) -> web.Response:
+        """Changes the plan of a running run."""
+        self._check(request, f"for example {EXAMPLES[what]}")
+        if self._run.state != "running":
+            raise web.HTTPConflict(
+                text=f"the run is {self._run.state}; only of a running run the {what} can change"
+            )
+        try:
+            form = msgspec.json.decode(await request.read(), type=CHANGES[what])
+            self._run.steer(Wish(**msgspec.structs.asdict(form)), self._clock())
+        except (msgspec.DecodeError, UnicodeError) as error:
+            raise web.HTTPBadRequest(text=f"{error}; send for example {EXAMPLES[what]}") from error
+        except WishError as error:
+            raise web.HTTPBadRequest(text=str(error)) from error
+        state = self._state() | {"asked": self._run.asked()[-1]}
+        return web.Response(body=msgspec.json.encode(state), content_type="application/json")
+
+    async def _act(self, action: str, request: web.Request) -> web.Response:
+        self._check(request, "an empty object will do")
         if action in ("pause", "resume") and self._run.state != "running":
             raise web.HTTPConflict(
                 text=f"the run is {self._run.state}; only a running run can {action}"

@@ -132,9 +132,9 @@ class Live:
 
     def add_second(self, row: Row) -> None:
         """Adds a settled second."""
-        self.feed.add(
-            "second", self._sampler.take(row, self._run.progress.gates, self._run.progress.pauses)
-        )
+        progress = self._run.progress
+        sample = self._sampler.take(row, progress.gates, progress.pauses, progress.changes)
+        self.feed.add("second", sample)
 
     def add_scrape(self, scrape: Scrape) -> None:
         """Adds a scrape of a watched server."""

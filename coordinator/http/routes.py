@@ -9,6 +9,9 @@ from typing import Any, Literal
 import msgspec
 
 from coordinator.run.run import Run, State
+from coordinator.run.steering import AskedChange, PhaseName
+from loadgen.plan.phases import Positive
+from loadgen.plan.steer import Users
 from loadgen.wire import Hello, Orders, Post, Welcome
 
 Access = Literal["open", "view", "archive", "change"]
@@ -35,6 +38,37 @@ ACTIONS: dict[str, Callable[[Run, float], None]] = {
 }
 """What an operator may do to a run by HTTP, each at a time on the run's clock."""
 
+
+class NewRate(msgspec.Struct, forbid_unknown_fields=True):
+    """The rate that is to hold from now on."""
+
+    rate: Positive
+    """Arrivals per second over the whole fleet."""
+
+
+class NewMax(msgspec.Struct, forbid_unknown_fields=True):
+    """The number of connections that are to arrive."""
+
+    max: Users
+    """In all, those that have arrived included."""
+
+
+class NewPhase(msgspec.Struct, forbid_unknown_fields=True):
+    """The phase that is to begin."""
+
+    phase: PhaseName = ""
+    """Its name; empty: the next one."""
+
+
+CHANGES: dict[str, type[NewRate | NewMax | NewPhase]] = {
+    "rate": NewRate,
+    "max": NewMax,
+    "phase": NewPhase,
+}
+"""What an operator may change of a running run's plan, with the form of the request."""
+EXAMPLES = {"rate": '{"rate": 500}', "max": '{"max": 20000}', "phase": '{"phase": ""}'}
+"""The bodies that a refusal shows."""
+
 NO_RUN = {404: "no run has this name"}
 NO_SAMPLE = {404: "no run has this name, or it has no such sample"}
 NO_FILE = {404: "the page has no such file"}
@@ -59,6 +93,14 @@ class RunState(msgspec.Struct):
 
     state: State
     paused: bool
+
+
+class SteeredState(msgspec.Struct):
+    """The state of a run, and what was asked of it."""
+
+    state: State
+    paused: bool
+    asked: AskedChange
 
 
 class Health(msgspec.Struct):
@@ -139,6 +181,21 @@ ROUTES = (
             },
         )
         for action in ACTIONS
+    ),
+    *(
+        _post(
+            f"/v1/run/{what}",
+            what,
+            f"The operator changes the {what} of a running plan",
+            body=form,
+            reply=SteeredState,
+            errors={
+                400: "the request is malformed, or the plan or its agents can't do that",
+                409: "the run is not running",
+                415: "the body is not application/json",
+            },
+        )
+        for what, form in CHANGES.items()
     ),
     _post(
         "/v1/view",

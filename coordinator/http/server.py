@@ -369,6 +369,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "wanted": run.wanted,
         "phase": run.phase(now),
         "phases": run.phase_progress(),
+        "changes": run.asked(),
         "age_s": round(run.age(now), 3),
         "drain_after_s": round(run.progress.drain_after, 3)
         if run.progress.drain_after < inf

@@ -54,6 +54,7 @@ function open() {
   on("log", addLog);
   on("now", (overview) => {
     now = overview;
+    for (const { second, what } of now.changes) if (second !== null) model.marks.set(second, what);
     if (now.aborted) model.marks.set(now.aborted.second, `aborted: ${now.aborted.why}`);
     overviewAt = performance.now();
   });

@@ -11,6 +11,16 @@ const ACTIONS = {
     what: "Every connection is aborted at once, and the run ends. This can't be undone." },
 };
 
+/** What the operator may change of the plan while the run goes on. */
+const CHANGES = {
+  rate: { label: "Set rate", field: "Arrivals per second", kind: { type: "number", min: "0", step: "any", required: "" }, read: Number, when: (now) => now.state === "running",
+    what: "Connections arrive at this rate from about two seconds on; in a plan with phases until the phase is over." },
+  max: { label: "Set max", field: "Connections in all", kind: { type: "number", min: "1", step: "1", required: "" }, read: Number, when: (now) => now.state === "running" && now.phases.length === 1,
+    what: "So many connections arrive in all, those that have arrived included. What is open stays open." },
+  phase: { label: "Go to phase", field: "Name of a later phase; empty: the next one", kind: { type: "text" }, read: String, when: (now) => now.state === "running" && now.phases.length > 1,
+    what: "The phase that runs ends in about two seconds, and this one begins." },
+};
+
 let token = "";
 
 const headers = () => ({ "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) });
@@ -23,7 +33,7 @@ function element(tag, text, attributes = {}) {
 }
 
 /** Asks the operator until `send` succeeds or they cancel; it asks for the token where the reply wants it. */
-function ask({ title, what, label, danger, needsToken, send }) {
+function ask({ title, what, label, danger, needsToken, value, send }) {
   const dialog = element("dialog", "", { "aria-labelledby": "ask-title" });
   const form = element("form", "", { method: "dialog" });
   const field = element("label", "Token ");
@@ -34,7 +44,7 @@ function ask({ title, what, label, danger, needsToken, send }) {
   field.append(input);
   field.hidden = !needsToken;
   row.append(cancel, go);
-  form.append(element("h2", title, { id: "ask-title" }), element("p", what), field, wrong, row);
+  form.append(element("h2", title, { id: "ask-title" }), element("p", what), ...(value ? [value] : []), field, wrong, row);
   dialog.append(form);
   document.body.append(dialog);
   cancel.addEventListener("click", () => dialog.close());
@@ -68,8 +78,22 @@ export function controls(parent) {
     button.addEventListener("click", () => ask({ title: `${of.label}?`, what: of.what, label: of.label, danger: of.danger, send }));
     return button;
   });
-  parent.replaceChildren(...buttons);
-  return { show: (now) => buttons.forEach((button) => { button.disabled = !ACTIONS[button.dataset.action].when(now); }) };
+  const changes = Object.entries(CHANGES).map(([name, of]) => {
+    const button = element("button", of.label, { type: "button", "data-change": name });
+    button.addEventListener("click", () => {
+      const value = element("label", `${of.field} `);
+      const input = element("input", "", { ...of.kind, name, autocomplete: "off" });
+      value.append(input);
+      const send = () => fetch(`/v1/run/${name}`, { method: "POST", headers: headers(), body: JSON.stringify({ [name]: of.read(input.value) }) });
+      ask({ title: `${of.label}?`, what: of.what, label: of.label, value, send });
+    });
+    return button;
+  });
+  parent.replaceChildren(buttons[0], buttons[1], ...changes, ...buttons.slice(2));
+  return { show: (now) => {
+    buttons.forEach((button) => { button.disabled = !ACTIONS[button.dataset.action].when(now); });
+    changes.forEach((button) => { button.disabled = !CHANGES[button.dataset.change].when(now); });
+  } };
 }
 
 /** Asks for the token that viewing needs. */

@@ -8,6 +8,7 @@ import msgspec
 from coordinator.report import delivery
 from coordinator.report.samples import Sample
 from coordinator.report.tables import (
+    asked_text,
     failed_sessions,
     peak_text,
     spans_of,
@@ -241,6 +242,8 @@ def _unproved_arrivals(summary: Summary) -> Iterator[str]:
             f"that arrivals kept to the plan: they were paused by hand from second {begin:.0f} to"
             f" {until}"
         )
+    if summary.changes:
+        yield f"that arrivals kept to the plan: changed by hand, {asked_text(summary)}"
     if summary.late:
         yield (
             f"that arrivals kept to the plan: {count(summary.late)} were launched more than 100"

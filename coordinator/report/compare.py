@@ -18,7 +18,7 @@ from coordinator.report.expect import (
     value_of,
 )
 from coordinator.report.machines import machines_of
-from coordinator.report.tables import NOT_MEASURED
+from coordinator.report.tables import NOT_MEASURED, asked_text
 from coordinator.run.parts import WHOLE
 from coordinator.run.summary import Summary
 from coordinator.storage.reader import RunRecord
@@ -215,6 +215,8 @@ def warnings(baseline: RunRecord, other: RunRecord) -> Iterator[str]:
     for record in (baseline, other):
         if record.summary.verdict in ("lost", "stopped"):
             yield f"{record.name} did not run to its end ({record.summary.verdict})"
+        if record.summary.changes:
+            yield f"the plan of {record.name} was changed by hand: {asked_text(record.summary)}"
         for kind in ("invalid", "saturated"):
             marked = len(getattr(record.summary, f"{kind}_seconds"))
             if marked:

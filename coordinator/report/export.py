@@ -18,6 +18,7 @@ from coordinator.report.tables import (
     SLICE_KINDS,
     Table,
     accepted_text,
+    asked_text,
     check_table,
     counter_table,
     end_table,
@@ -37,6 +38,8 @@ MAX_ROWS = 20
 below 60,000 characters, which a comment of GitHub may have."""
 MAX_CELL = 200
 """Characters of a cell of such a table, and of a line of such a list."""
+MAX_LINE = 2000
+"""Characters of a paragraph with what a person wrote."""
 MARKUP = "\\`*_[]<>|#"
 """The characters that Markdown or HTML takes for markup."""
 
@@ -78,6 +81,8 @@ def _markdown(record: RunRecord) -> Iterator[str]:
         yield f"Accepted by the session: {accepted_text(summary)}\n"
     for line in delivery_lines(summary):
         yield f"{plain(line)}\n"
+    if summary.changes:
+        yield f"Asked by hand: {plain(one_line(asked_text(summary), MAX_LINE))}.\n"
     yield (
         f"{_targets(record)}; {len(summary.agents)} agents; {summary.rate_achieved:,.1f} arrivals a"
         f" second of {summary.rate_asked:,.1f} asked; {seconds(summary.duration_s)} in all;"

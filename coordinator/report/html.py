@@ -137,7 +137,12 @@ def _data(record: RunRecord, samples: Sequence[Sample], step: int, drawn: Drawn)
 def _marks(record: RunRecord) -> list[tuple[float, str]]:
     """The moments that every chart marks, with their text."""
     aborted = record.summary.aborted
-    return [(aborted.second, f"aborted: {aborted.why}")] if aborted else []
+    asked = [
+        (change.second, change.what)
+        for change in record.summary.changes
+        if change.second is not None
+    ]
+    return asked + ([(aborted.second, f"aborted: {aborted.why}")] if aborted else [])
 
 
 def _fleet_columns(samples: Sequence[Sample]) -> Columns:

@@ -12,7 +12,8 @@ from coordinator.run.timeline import Figures, PartFigures, Row
 from coordinator.storage.reader import RunRecord
 from loadgen.machine.host import HostState
 from loadgen.plan.plan import Plan
-from loadgen.plan.schedule import Span
+from loadgen.plan.schedule import PhaseArrivals
+from loadgen.plan.steer import PlanChange, steered
 from loadgen.stats.histogram import Histogram, highest_in
 from loadgen.stats.reasons import fault_of
 
@@ -82,17 +83,27 @@ class Sampler:
 
     def __init__(self, plan: Plan, most_own: int | None = None) -> None:
         self._plan = plan
-        self._spans = plan.schedule.spans
+        self._changes: list[PlanChange] = []
+        self._arrivals = plan.schedule.arrivals
         self._own = OwnSeconds(most_own)
 
-    def take(self, row: Row, gates: Sequence[float] = (), pauses: Pauses | None = None) -> Sample:
+    def take(
+        self,
+        row: Row,
+        gates: Sequence[float] = (),
+        pauses: Pauses | None = None,
+        changes: Sequence[PlanChange] = (),
+    ) -> Sample:
         """Returns the sample of a row.
 
         The sample of a corrected row replaces the earlier one of its second. `gates` are the
         openings so far of the gates that phases wait at, in seconds from the start
-        of the run.
+        of the run; `changes` are those of the plan so far.
         """
-        asked = arrivals_asked(self._plan, self._spans, gates, pauses or Pauses(), row.second)
+        if len(changes) != len(self._changes):
+            self._changes = list(changes)
+            self._arrivals = steered(self._plan, changes).arrivals
+        asked = arrivals_asked(self._arrivals, gates, pauses or Pauses(), row.second)
         fleet: dict[str, float | None] = {
             "open": row.fleet.ledger.open,
             "connecting": row.fleet.ledger.connecting,
@@ -179,7 +190,8 @@ def samples_of(record: RunRecord) -> list[Sample]:
     sampler = Sampler(record.plan)
     gates = _gates_of(record)
     pauses = Pauses(record.summary.pauses)
-    return [sampler.take(row, gates, pauses) for row in record.seconds]
+    changes = [change.change for change in record.summary.changes]
+    return [sampler.take(row, gates, pauses, changes) for row in record.seconds]
 
 
 def _gates_of(record: RunRecord) -> list[float]:
@@ -196,19 +208,20 @@ def _gates_of(record: RunRecord) -> list[float]:
 
 
 def arrivals_asked(
-    plan: Plan, spans: Sequence[Span], gates: Sequence[float], pauses: Pauses, second: int
+    arrivals: Sequence[PhaseArrivals], gates: Sequence[float], pauses: Pauses, second: int
 ) -> float:
     """Returns the arrivals that the plan has in a second of the run.
 
     Of random arrivals it is the mean. `gates` are in seconds from the start of the run.
     """
-    if plan.phases:
+    if not arrivals[0].open_ended:
         middle = second + 0.5
         if pauses.cover(middle):
             return 0.0
         paced = [pauses.paced(gate) for gate in gates]
-        return round(rate_at(plan, spans, paced, pauses.paced(middle)), 3)
-    end = plan.max / plan.rate
-    begin_paced = min(end, pauses.paced(second))
-    end_paced = min(end, pauses.paced(second + 1.0))
-    return round(plan.rate * (end_paced - begin_paced), 3)
+        return round(rate_at(arrivals, paced, pauses.paced(middle)), 3)
+    begin, end = pauses.paced(second), pauses.paced(second + 1.0)
+    overlaps = (
+        (piece.phase.rate, min(piece.until, end) - max(piece.begin, begin)) for piece in arrivals
+    )
+    return round(sum(rate * max(0.0, overlap) for rate, overlap in overlaps), 3)

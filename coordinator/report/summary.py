@@ -76,6 +76,7 @@ def summary_of(
         phases=run.phase_progress(),
         parts=run.parts.figures(parts),
         pauses=run.progress.pauses.spans(),
+        changes=run.asked(),
         breaches=run.breaches() if run.state == "done" else [],
         not_launched=0 if _ended_early(run) else run.not_launched,
         teardown_failed=int(bool(run.setup.teardown_problem)),

@@ -43,6 +43,8 @@ AT_LEAST = "at least "
 """Before a figure that may have been more than what is known."""
 NOT_MEASURED = "not measured"
 """The text of an expected figure that a run does not have."""
+MAX_ASKED = 20
+"""Changes of a plan that a report lists."""
 
 
 def time_text(value: float | None, bound: float = 0.0) -> str:
@@ -132,6 +134,13 @@ def phase_table(summary: Summary) -> Table:
         times = [ABSENT if at is None else seconds(at) for at in (phase.begin, phase.end)]
         rows.append([phase.name, *times, count(phase.planned), count(phase.launched)])
     return rows
+
+
+def asked_text(summary: Summary) -> str:
+    """Returns what the operator changed of the plan while the run went on."""
+    shown = [str(change) for change in summary.changes[:MAX_ASKED]]
+    more = len(summary.changes) - MAX_ASKED
+    return "; ".join([*shown, *([f"and {more} more in summary.json"] if more > 0 else [])])
 
 
 def part_table(summary: Summary) -> Table:

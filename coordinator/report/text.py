@@ -11,6 +11,7 @@ from coordinator.report.tables import (
     SLICE_KINDS,
     Law,
     accepted_text,
+    asked_text,
     at_least,
     bound_text,
     check_table,
@@ -203,6 +204,7 @@ def _rates(summary: Summary) -> list[str]:
             f" asked; late {count(summary.late)} ({summary.late_percent:.2f} %); the run took"
             f" {seconds(summary.duration_s)}"
         ),
+        *([f"asked by hand: {asked_text(summary)}"] if summary.changes else []),
         (
             f"traffic: {count(summary.pings)} pings, {count(summary.pongs)} pongs,{unanswered}"
             f"{skipped}{sent}"

@@ -80,6 +80,8 @@ class AgentState(msgspec.Struct):
     """The connections of its share, plus those of others that it launches for the first time."""
     assigned: list[Unfinished] = []
     """Everything that it was given to launch."""
+    dealt: list[Unfinished] = []
+    """The parts of it that others were given."""
     reassignments: list[Reassignment] = []
     """The parts of lost shares that it was given."""
     reassigned: int = 0
@@ -88,6 +90,8 @@ class AgentState(msgspec.Struct):
     """The facts that it may be told later, in the order of the calls."""
     told: Unkept = Unkept(0, -1, 0)
     """The facts that it may be told."""
+    steered: int = 0
+    """The number of changes of the plan that its workers have."""
     announced: int = 0
     """The number of publications that its workers were told of, or were too early for it."""
     limiting: Limit | None = None

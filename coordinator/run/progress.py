@@ -1,6 +1,6 @@
 """The progress of one run: the begin and end of its phases.
 
-They follow from the gates that opened and from the pauses.
+They follow from the gates that opened, from the pauses, and from the changes of the plan.
 
 Ages are in seconds from the start of the run. Paced times are in seconds of the plan's own time,
 which stands still while arrivals are paused.
@@ -12,12 +12,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise
 from math import inf
+from typing import NamedTuple
 
 import msgspec
 
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
-from loadgen.plan.schedule import Span
+from loadgen.plan.schedule import Arriving, PhaseArrivals
+from loadgen.plan.steer import PlanChange, SteeredSchedule, steered
 
 
 class Pauses:
@@ -95,27 +97,50 @@ class PhaseProgress(msgspec.Struct):
 
 
 def phase_progress_of(
-    plan: Plan, spans: Sequence[Span], gates: Sequence[float], launched: Mapping[int, int]
+    plan: Plan,
+    arrivals: Sequence[PhaseArrivals],
+    gates: Sequence[float],
+    launched: Mapping[int, int],
 ) -> list[PhaseProgress]:
     """Returns the progress of each phase of a plan.
 
     `gates` has the times at which gates 1, 2, 3… opened, `launched` the launches of each second.
     """
     opened = (0.0, *gates)
-    phases = [
+    names = plan.phase_names
+    pieces = [
         PhaseProgress(
-            name,
-            _after(opened, span.gate, span.begin),
-            _after(opened, span.gate, span.end),
-            span.planned,
+            names[piece.place],
+            _after(opened, piece.gate, piece.begin),
+            _after(opened, piece.gate, piece.end),
+            piece.planned,
         )
-        for name, span in zip(plan.phase_names, spans, strict=True)
+        for piece in arrivals
     ]
-    for progress, phase, following in zip(phases, plan.phases, spans[1:], strict=False):
-        if phase.wait:
+    for progress, piece, following in zip(pieces, arrivals, arrivals[1:], strict=False):
+        if piece.phase.wait:
             progress.end = _after(opened, following.gate, 0.0)
-    _count_launches(phases, plan.phases or (Phase(rate=plan.rate, max=plan.max),), launched)
-    return phases
+    _count_launches(pieces, [piece.phase for piece in arrivals], launched)
+    of_place: list[list[PhaseProgress]] = [[] for _ in names]
+    for progress, piece in zip(pieces, arrivals, strict=True):
+        of_place[piece.place].append(progress)
+    return [_joined(name, own) for name, own in zip(names, of_place, strict=True)]
+
+
+def _joined(name: str, pieces: Sequence[PhaseProgress]) -> PhaseProgress:
+    """Returns the progress of a phase from that of its pieces.
+
+    One that a change has left out has none.
+    """
+    if not pieces:
+        return PhaseProgress(name, None, None, 0)
+    return PhaseProgress(
+        name,
+        pieces[0].begin,
+        pieces[-1].end,
+        sum(piece.planned for piece in pieces),
+        sum(piece.launched for piece in pieces),
+    )
 
 
 def _count_launches(
@@ -154,55 +179,69 @@ def _after(opened: Sequence[float], gate: int, seconds: float) -> float | None:
     return round(opened[gate] + seconds, 3) if gate < len(opened) else None
 
 
-def phase_at(plan: Plan, spans: Sequence[Span], gates: Sequence[float], age: float) -> str:
+def phase_at(
+    plan: Plan, arrivals: Sequence[PhaseArrivals], gates: Sequence[float], age: float
+) -> str:
     """Returns the name of the phase at an age, or of the time between or after them."""
-    place, since = _phase_at(spans, gates, age)
-    if since < spans[place].end - spans[place].begin:
-        return plan.phase_names[place]
-    return WAITING if spans[place].gate < spans[-1].gate else HOLD
+    piece, since = _piece_at(arrivals, gates, age)
+    if since < piece.end - piece.begin:
+        return plan.phase_names[piece.place]
+    return WAITING if piece.gate < arrivals[-1].gate else HOLD
 
 
-def _phase_at(spans: Sequence[Span], gates: Sequence[float], age: float) -> tuple[int, float]:
-    """Returns the place of the last phase that has begun, and the seconds since."""
+def _piece_at(
+    arrivals: Sequence[PhaseArrivals], gates: Sequence[float], age: float
+) -> tuple[PhaseArrivals, float]:
+    """Returns the last piece that has begun, and the seconds since."""
     opened = (0.0, *gates)
-    begins = [opened[span.gate] + span.begin for span in spans if span.gate < len(opened)]
+    begins = [opened[piece.gate] + piece.begin for piece in arrivals if piece.gate < len(opened)]
     place = max(0, bisect_right(begins, age) - 1)
-    return place, age - begins[place]
+    return arrivals[place], age - begins[place]
 
 
-def rate_at(plan: Plan, spans: Sequence[Span], gates: Sequence[float], age: float) -> float:
-    """Returns the arrivals per second that the plan asks for at an age."""
-    if not plan.phases:
-        return plan.rate
-    place, since = _phase_at(spans, gates, age)
-    phase = plan.phases[place]
-    if since >= phase.length:
+def rate_at(arrivals: Sequence[PhaseArrivals], gates: Sequence[float], age: float) -> float:
+    """Returns the arrivals per second that are asked for at an age."""
+    piece, since = _piece_at(arrivals, gates, age)
+    phase = piece.phase
+    if piece.open_ended:
+        return phase.rate
+    if since >= piece.end - piece.begin:
         return 0.0
     return phase.rate + (phase.last_rate - phase.rate) * max(0.0, since) / phase.length
 
 
-def arrival_times(plan: Plan, spans: Sequence[Span]) -> dict[int, tuple[float, float]]:
+def arrival_times(arrivals: Sequence[PhaseArrivals]) -> dict[int, tuple[float, float]]:
     """Returns the begin and the end of the arrivals behind each gate.
 
     They are in seconds from its opening, and last from the first phase with arrivals to the end of
     the last one. Without phases the last connection takes as long as any other.
     """
-    if not plan.phases:
-        return {span.gate: (span.begin, span.end + 1 / plan.rate) for span in spans}
     times: dict[int, tuple[float, float]] = {}
-    for span in spans:
-        if span.planned:
-            begin, end = times.get(span.gate, (span.begin, span.end))
-            times[span.gate] = min(begin, span.begin), max(end, span.end)
+    for piece in arrivals:
+        if piece.planned:
+            last = piece.open_ended and piece.cut == inf
+            end = piece.end + (1.0 / piece.phase.rate if last else 0.0)
+            first_begin, last_end = times.get(piece.gate, (piece.begin, end))
+            times[piece.gate] = min(first_begin, piece.begin), max(last_end, end)
     return times
 
 
-def mean_rate(plan: Plan, spans: Sequence[Span]) -> float:
-    """Returns the arrivals per second that the plan asks for, on average."""
-    if not plan.phases:
-        return plan.rate
-    times = arrival_times(plan, spans).values()
-    return plan.total / (sum(end for _, end in times) - sum(begin for begin, _ in times))
+def mean_rate(arrivals: Sequence[PhaseArrivals]) -> float:
+    """Returns the arrivals per second that are asked for, on average."""
+    if len(arrivals) == 1 and arrivals[0].open_ended:
+        return arrivals[0].phase.rate
+    length = sum(end - begin for begin, end in arrival_times(arrivals).values())
+    return sum(piece.planned for piece in arrivals) / length if length else 0.0
+
+
+class Asked(NamedTuple):
+    """A change that the operator made."""
+
+    change: PlanChange
+    planned: int
+    """The connections that the plan asks for from then on."""
+    call: int = 0
+    """The number of the recorded call."""
 
 
 class Progress:
@@ -213,12 +252,29 @@ class Progress:
         """The ages at which gates 1, 2, 3… opened, or will open."""
         self.drain_after = plan.drain_at()
         """The age at which the hold is over; infinite until it is known."""
+        self.asked: list[Asked] = []
+        """The changes that the operator made, in their order."""
         self.pauses = Pauses()
         """The pauses of arrivals that the operator made."""
         self._plan = plan
-        self._spans = plan.schedule.spans
+        self._schedule: Arriving = plan.schedule
+        self._arrivals = plan.schedule.arrivals
 
     # What changes it.
+
+    def steer(self, asked: Asked) -> None:
+        """Changes the plan, of which no phase waits."""
+        self.asked.append(asked)
+        self._schedule = schedule = self.schedule.steered(asked.change)
+        self._arrivals = schedule.arrivals
+        self.drain_after = self._plan.drain_at(schedule=schedule) + self.pauses.total
+
+    @property
+    def schedule(self) -> SteeredSchedule:
+        """The schedule as it was changed."""
+        if isinstance(self._schedule, SteeredSchedule):
+            return self._schedule
+        return steered(self._plan, ())
 
     def pause(self, age: float) -> None:
         """Pauses arrivals, and with them the plan's own time."""
@@ -231,24 +287,29 @@ class Progress:
         self.drain_after += self.pauses.total - before
 
     @property
-    def spans(self) -> Sequence[Span]:
-        """The times of the phases, from the openings of their gates."""
-        return self._spans
+    def arrivals(self) -> Sequence[PhaseArrivals]:
+        """The arrivals of the phases, from the openings of their gates."""
+        return self._arrivals
 
     @property
     def next_gate(self) -> int | None:
         """The number of the gate that opens next; None after the last one."""
         gate = len(self.gates) + 1
-        return gate if gate <= self._spans[-1].gate else None
+        return gate if gate <= self._arrivals[-1].gate else None
 
     def open_gate(self, earliest: float) -> None:
         """Opens the next gate at this age, or later, when the phases before it are over."""
-        length = max(span.end for span in self._spans if span.gate == len(self.gates))
+        length = max(piece.end for piece in self._arrivals if piece.gate == len(self.gates))
         over = self.pauses.real(self.pauses.paced(self.gates[-1] if self.gates else 0.0) + length)
         self.gates += (max(over, earliest),)
         self.drain_after = self._plan.drain_at(self.gates)
 
     # What may be known.
+
+    @property
+    def changes(self) -> list[PlanChange]:
+        """The changes that the operator made."""
+        return [asked.change for asked in self.asked]
 
     def phases(self, launched: Mapping[int, int]) -> list[PhaseProgress]:
         """Returns the progress of each phase, given the launches of each second.
@@ -259,20 +320,20 @@ class Progress:
         paced = Counter[int]()
         for second, number in launched.items():
             paced[math.floor(self.pauses.paced(second + 0.5))] += number
-        phases = phase_progress_of(self._plan, self._spans, self._paced_gates, paced)
+        phases = phase_progress_of(self._plan, self._arrivals, self._paced_gates, paced)
         for phase in phases:
-            phase.begin = self._real(phase.begin)
-            phase.end = self._real(phase.end)
+            phase.begin = self.age_at(phase.begin)
+            phase.end = self.age_at(phase.end)
         return phases
 
     def phase(self, age: float) -> str:
         """Returns the name of the phase that runs, or of the time between or after them."""
-        return phase_at(self._plan, self._spans, self._paced_gates, self.pauses.paced(age))
+        return phase_at(self._plan, self._arrivals, self._paced_gates, self.pauses.paced(age))
 
     def place(self, age: float) -> tuple[int, int]:
         """Returns the number of the last begun phase, from 1, and that of all phases."""
-        place, _ = _phase_at(self._spans, self._paced_gates, self.pauses.paced(age))
-        return place + 1, len(self._spans)
+        piece, _ = _piece_at(self._arrivals, self._paced_gates, self.pauses.paced(age))
+        return piece.place + 1, len(self._plan.phase_names)
 
     def rate_asked(self, age: float) -> float:
         """Returns the arrivals per second that the plan asks for.
@@ -281,25 +342,25 @@ class Progress:
         """
         if self.pauses.cover(age):
             return 0.0
-        return rate_at(self._plan, self._spans, self._paced_gates, self.pauses.paced(age))
+        return rate_at(self._arrivals, self._paced_gates, self.pauses.paced(age))
 
     def arrival_seconds(self, age: float) -> float:
         """Returns the seconds before an age in which the plan asks for arrivals."""
         now = self.pauses.paced(age)
-        return sum(max(0.0, min(now, end) - begin) for begin, end in self._arrivals())
+        return sum(max(0.0, min(now, end) - begin) for begin, end in self._arrival_times())
 
     @property
     def last_arrival(self) -> float:
         """The age at which the last arrival is due; infinite until it is known."""
-        times = self._arrivals()
-        if len(times) < len(arrival_times(self._plan, self._spans)):
+        times = self._arrival_times()
+        if len(times) < len(arrival_times(self._arrivals)):
             return inf
         return self.pauses.real(max(end for _, end in times))
 
-    def _arrivals(self) -> list[tuple[float, float]]:
+    def _arrival_times(self) -> list[tuple[float, float]]:
         """Returns the paced times of the arrivals behind the gates that are open."""
         opened = (0.0, *self._paced_gates)
-        times = arrival_times(self._plan, self._spans).items()
+        times = arrival_times(self._arrivals).items()
         return [
             (opened[gate] + begin, opened[gate] + end)
             for gate, (begin, end) in times
@@ -309,12 +370,13 @@ class Progress:
     @property
     def mean_rate(self) -> float:
         """Arrivals per second that the plan asks for while there are arrivals."""
-        return mean_rate(self._plan, self._spans)
+        return mean_rate(self._arrivals)
 
     @property
     def _paced_gates(self) -> tuple[float, ...]:
         return tuple(self.pauses.paced(gate) for gate in self.gates)
 
-    def _real(self, paced: float | None) -> float | None:
+    def age_at(self, paced: float | None) -> float | None:
+        """Returns the age at a paced time; None where it is not known yet."""
         real = math.inf if paced is None else self.pauses.real(paced)
         return round(real, 3) if real < math.inf else None

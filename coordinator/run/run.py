@@ -16,11 +16,20 @@ from coordinator.run.clocks import MAX_JUMP, MAX_JUMPS, jump_of
 from coordinator.run.common_end import common_end
 from coordinator.run.notices import Notices
 from coordinator.run.parts import Parts
-from coordinator.run.progress import HOLD, PhaseProgress, Progress
+from coordinator.run.progress import HOLD, Asked, PhaseProgress, Progress
 from coordinator.run.publications import PublicationLine, Publications
 from coordinator.run.recorded import Recorded, checked_by, recorded
 from coordinator.run.setup import RunSetup
 from coordinator.run.shares import ShareTable, shares_of
+from coordinator.run.steering import (
+    AskedChange,
+    Room,
+    Wish,
+    WishError,
+    change_of,
+    check_count,
+    wording,
+)
 from coordinator.run.timeline import Entry, Timeline
 from coordinator.text import one_line
 from loadgen.errors import OperatorError, PlanError
@@ -30,6 +39,7 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.plan.secrets import shown_url
 from loadgen.plan.slices import Slices, slices_of
+from loadgen.plan.steer import PlanChange
 from loadgen.stats.delays import APART
 from loadgen.stats.delivery import News, Published, PublisherClock
 from loadgen.stats.fanin import FanIn, Second, Slice, by_session
@@ -44,6 +54,8 @@ time."""
 GATE_IN = START_IN
 """Seconds from the end of the last session to the opening of the gate after it, for the same
 reason."""
+STEERED_IN = START_IN
+"""Seconds from a change of the plan until it holds, for the same reason."""
 PATIENCE = 3
 """Seconds that a second waits for reports before it settles without them."""
 DRAIN_TIMEOUT = 150.0
@@ -104,6 +116,9 @@ class Run(Recorded):
 
     `key` is the beginning of its agents' ids: agents of another run are unknown.
     """
+
+    fixed = ""
+    """The reason that its plan can't be changed while it runs, if there is one."""
 
     def __init__(
         self,
@@ -252,6 +267,7 @@ class Run(Recorded):
     def _take(self, agent: AgentState, post: Post, now: float) -> None:
         if agent.active:
             self._add_seconds(agent, post.seconds, now)
+            self._share_table.check_launched(agent)
         elif self.state == "gathering" or agent.share is None:
             self._update_readiness(agent, post)
         if post.workers:
@@ -260,6 +276,7 @@ class Run(Recorded):
         agent.gate = post.gate
         agent.agent_cpu_s = max(agent.agent_cpu_s, post.agent_cpu_s)
         agent.reassigned = max(agent.reassigned, min(post.reassigned, len(agent.reassignments)))
+        agent.steered = max(agent.steered, min(post.steered, len(self.progress.asked)))
         agent.announced = max(agent.announced, post.announced)
         agent.has_data = agent.has_data or post.has_data
         self._add_notices(agent.name, post)
@@ -427,11 +444,22 @@ class Run(Recorded):
             self.progress.pauses.total,
             tuple(agent.reassignments[agent.reassigned : agent.told.assigned - 1]),
             agent.reassigned,
+            self._changes_for(agent),
+            agent.steered,
             taken=taken,
             published=published,
             announced=known,
             clocks=clocks,
         )
+
+    def _changes_for(self, agent: AgentState) -> tuple[PlanChange, ...]:
+        """Returns the changes that an agent does not have.
+
+        A resumed run would know them.
+        """
+        kept = self.kept()
+        asked = self.progress.asked[agent.steered :]
+        return tuple(one.change for one in asked if one.call <= kept)
 
     def _publisher_clocks(self) -> dict[str, PublisherClock]:
         """Returns the clocks that stamps may be on, by name, beside the clock of the run.
@@ -732,6 +760,35 @@ class Run(Recorded):
         if self.paused:
             self.progress.resume(now - self.start + START_IN)
 
+    def _change_for(self, wish: Wish, now: float) -> PlanChange:
+        gone = (agent.name for agent in self.agents.with_share() if not agent.active)
+        at = max(0.0, self.progress.pauses.paced(now - self.start)) + STEERED_IN
+        room = Room(self._share_table.most, next(gone, ""))
+        return change_of(wish, self.plan, self.progress.schedule, at, room)
+
+    def _check_steer(self, wish: Wish, now: float) -> None:
+        """Raises WishError when a wish can't be fulfilled."""
+        if self.fixed:
+            raise WishError(f"{self.fixed}; pause, resume or drain the run")
+        check_count(self.progress.changes)
+        if self.state == "running":
+            self._change_for(wish, now)
+
+    @checked_by(_check_steer)
+    @recorded
+    def steer(self, wish: Wish, now: float) -> None:
+        """Changes the plan of a running run, from a moment on in which all agents know.
+
+        Raises WishError when that can't be.
+        """
+        if self.state != "running":
+            return
+        change = self._change_for(wish, now)
+        self._share_table.replan(self.progress.schedule.steered(change).total)
+        self._share_table.rate = change.rate or self._share_table.rate
+        self.progress.steer(Asked(change, self._share_table.planned, self.calls))
+        self.notices.warn(f"the operator asked for {self.asked()[-1]}")
+
     @recorded
     def stop(self, now: float) -> None:
         """Ends the run at once.
@@ -788,6 +845,19 @@ class Run(Recorded):
         """True once the fleet has gathered and has its shares."""
         return self.start < math.inf
 
+    def asked(self) -> list[AskedChange]:
+        """Returns the changes of the plan that the operator asked for, in their order."""
+        names = self.plan.phase_names
+        return [
+            AskedChange(
+                wording(one.change, names),
+                self.progress.age_at(one.change.at),
+                one.planned,
+                one.change,
+            )
+            for one in self.progress.asked
+        ]
+
     def phase_progress(self) -> list[PhaseProgress]:
         """Returns the plan's phases, with what is known of each."""
         return self.progress.phases(self.timeline.launched)
@@ -812,7 +882,7 @@ class Run(Recorded):
     @property
     def ledger(self) -> Ledger:
         """Where all planned connections stand, by everything that the fleet reported."""
-        return Ledger.of(self.plan.total, self.fanin.total)
+        return Ledger.of(self._share_table.planned, self.fanin.total)
 
     def breaches(self) -> list[str]:
         """Returns what can't be true of the ledger of a run that is over.

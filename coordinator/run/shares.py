@@ -46,6 +46,8 @@ class ShareTable:
     ) -> None:
         self.rate = rate
         self._total = total
+        self._highest = total
+        """The most users that the plan ever had."""
         self._agents = agents
         self._fanin = fanin
         self._timeline = timeline
@@ -68,6 +70,47 @@ class ShareTable:
         agent.limiting = shortfall(agent.hello.limits, count)
         if agent.limiting:
             self._notices.warn(one_line(agent.warning, 500))
+
+    @property
+    def planned(self) -> int:
+        """The users that are asked for, and those that came before they were left out."""
+        agents = self._agents.with_share()
+        return sum(agent.planned for agent in agents) if agents else self._total
+
+    @property
+    def most(self) -> int:
+        """The most users that all agents with a share hold, each its part."""
+        return int(
+            min(
+                agent.capacity / agent.share.part
+                for agent in self._agents.with_share()
+                if agent.share is not None and agent.share.part
+            )
+        )
+
+    def replan(self, total: int) -> None:
+        """Gives each agent its part of another number of users."""
+        self._total = total
+        self._highest = max(self._highest, total)
+        for agent in self._agents.with_share():
+            agent.planned = self._planned_of(agent, total)
+            self._allow_launched(agent)
+
+    def _planned_of(self, agent: AgentState, total: int) -> int:
+        own = sum(unfinished.fresh(total) for unfinished in agent.assigned)
+        return own - sum(unfinished.fresh(total) for unfinished in agent.dealt)
+
+    def check_launched(self, agent: AgentState) -> None:
+        """Plans what an agent launched before it heard that fewer users are to come."""
+        if self._total < self._highest:
+            self._allow_launched(agent)
+
+    def _allow_launched(self, agent: AgentState) -> None:
+        launched = self._fanin.sources[agent.name].launched
+        early = min(launched, self._planned_of(agent, self._highest))
+        agent.planned = max(agent.planned, early)
+        self._timeline.set_share(agent.name, agent.planned)
+        self._timeline.planned = self.planned
 
     def release(self, agent: AgentState, users: int) -> None:
         """Makes orphans of what an agent has not finished that ends with `users` users."""
@@ -150,6 +193,7 @@ class ShareTable:
         unfinished = [orphan.unfinished for orphan in orphans]
         for orphan in orphans:
             fresh = orphan.unfinished.fresh(self._total)
+            orphan.owner.dealt.append(orphan.unfinished)
             self._add_planned(orphan.owner, -fresh)
             self._add_planned(agent, fresh)
         agent.assigned += unfinished

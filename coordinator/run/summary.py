@@ -8,6 +8,7 @@ from coordinator.run.hosts import HostSummary
 from coordinator.run.parts import WHOLE, Part
 from coordinator.run.progress import PhaseProgress
 from coordinator.run.publications import Missed, PublicationsSummary
+from coordinator.run.steering import AskedChange
 from coordinator.run.timeline import Percentiles
 from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.reasons import unexpected
@@ -174,6 +175,8 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     """The whole run, its plateau and its phases, with the percentiles of their valid seconds."""
     pauses: list[tuple[float, float | None]] = msgspec.field(default_factory=list)
     """Begin and end of each pause; no end: the pause lasted until the run was over."""
+    changes: list[AskedChange] = msgspec.field(default_factory=list)
+    """What the operator changed of the plan while the run went on."""
     breaches: list[str] = msgspec.field(default_factory=list)
     """Statements of the ledger that can't be true once a run is over; they fail the run."""
     not_launched: Count = 0

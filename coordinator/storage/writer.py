@@ -129,6 +129,7 @@ class RunDir:
             "second_0": _in_milliseconds(self._second_0) if self._second_0 else None,
             "targets": list(run.shown_urls.values()),
             "wanted": run.wanted,
+            "changes": run.asked(),
             "drain_after_s": run.progress.drain_after if run.progress.drain_after < inf else None,
             "agents": agents,
         }

@@ -1,6 +1,6 @@
 """One dump of tsung.log, in Tsung's two forms: text and JSON."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import sqrt
 from typing import Any, Literal, Protocol
 
@@ -69,6 +69,8 @@ class Dump(msgspec.Struct):
     samples: dict[str, StatsSample]
     counters: dict[str, tuple[int, int]]
     """The counts: those since the last dump, and those in all."""
+    remarks: Sequence[str] = ()
+    """Lines for people, which only the text has."""
 
 
 class Writer(Protocol):
@@ -89,7 +91,8 @@ class TextWriter:
 
     def dump(self, dump: Dump) -> bytes:
         """Returns all statistics, one on each line."""
-        lines = [f"# stats: dump at {dump.at}", _line("users", (dump.users, dump.max_users))]
+        lines = [f"# {remark}" for remark in dump.remarks]
+        lines += [f"# stats: dump at {dump.at}", _line("users", (dump.users, dump.max_users))]
         lines += [
             _line(name, msgspec.structs.astuple(sample)) for name, sample in dump.samples.items()
         ]

@@ -32,12 +32,17 @@ class TsungLog:
         """All counters at the last dump."""
         self._connected = 0
         """Connections open at the last dump."""
+        self._remarks: list[str] = []
         self._users = 0
         self._max_users = 0
         self._boundary = INTERVAL
         """The next dump is due at the beginning of this second."""
         self._over = 0
         """The number of seconds that are over."""
+
+    def remark(self, text: str) -> None:
+        """Adds a line for people to the next dump."""
+        self._remarks.append(text)
 
     def add(self, entry: Entry) -> bytes:
         """Takes a settled second, and returns the dumps that are due before it.
@@ -75,7 +80,9 @@ class TsungLog:
                 name: (count - self._counters.get(name, 0), count)
                 for name, count in counters.items()
             },
+            remarks=self._remarks,
         )
+        self._remarks = []
         self._counters = counters
         self._connected = connected
         return self._write.dump(dump)

@@ -12,6 +12,7 @@ from loadgen.machine.limits import unusable_ports, workers_needed
 from loadgen.net.ports import pairs_before
 from loadgen.plan.reassign import Reassignment
 from loadgen.plan.shares import Share, run_that_fits
+from loadgen.plan.steer import steered
 from loadgen.wire import Destination, Job, Orders, Sources, Start, Welcome
 
 
@@ -55,11 +56,12 @@ def jobs_of(part: AgentPart, orders: Orders, start: Start, begin: float) -> list
     """
     welcome, settings = part.welcome, part.settings
     plan = welcome.plan
-    connections = connections_in(start.share, orders.reassignments, plan.total)
+    total = steered(plan, orders.changes).total
+    connections = connections_in(start.share, orders.reassignments, total)
     count = min(worker_count(settings, part.machine, connections), connections)
     even = [1] * count
     shares = start.share.split(even, run_that_fits(connections, even, start.share.run))
-    reassigned = [reassignment.split(even, plan.total) for reassignment in orders.reassignments]
+    reassigned = [reassignment.split(even, total) for reassignment in orders.reassignments]
     capacity, extra = divmod(settings.capacity, count)
     crowded = settings.crowded or count > part.machine.cpus
     destinations = destinations_of(part)
@@ -80,6 +82,7 @@ def jobs_of(part: AgentPart, orders: Orders, start: Start, begin: float) -> list
             tree=part.tree,
             allowed=settings.allowed_targets.texts,
             credentials=welcome.credentials,
+            changes=orders.changes,
             data=part.data,
         )
         for number, share in enumerate(shares)

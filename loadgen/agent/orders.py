@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from loadgen.plan.reassign import Reassignment
+from loadgen.plan.steer import PlanChange
 from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.wire import Destination, Orders, Place, to_wire
 
@@ -39,6 +40,11 @@ def announcement(published: Published) -> bytes:
     return _order(b"published", published)
 
 
+def steering(change: PlanChange) -> bytes:
+    """Returns the line that tells a worker of a change of the plan."""
+    return _order(b"steer", change)
+
+
 def place_line(place: Place) -> bytes:
     """Returns the line that tells a worker of the place that it wanted."""
     return _order(b"place", place)
@@ -66,6 +72,8 @@ class WorkerOrders:
         """The number of reassignments that the workers were given."""
         self.accounted = 0
         """The number of reassignments that the seconds reported so far account for."""
+        self.steered = 0
+        """The number of changes of the plan that the workers have."""
         self.announced = 0
         """The number of publications that the workers were told of, or were too old."""
         self._reassigned_at = 0
@@ -93,6 +101,12 @@ class WorkerOrders:
     def new_reassignments(self, orders: Orders) -> tuple[Reassignment, ...]:
         """Returns the reassignments that the workers were not given yet."""
         return orders.reassignments[max(0, self.reassigned - orders.reassigned) :]
+
+    def new_changes(self, orders: Orders) -> tuple[PlanChange, ...]:
+        """Returns the changes of the plan that the workers do not have, and counts them."""
+        new = orders.changes[max(0, self.steered - orders.steered) :]
+        self.steered = max(self.steered, orders.steered + len(orders.changes))
+        return new
 
     def new_publications(self, orders: Orders) -> tuple[Published, ...]:
         """Returns the publications that are new to the workers; counts them as told.

@@ -13,12 +13,13 @@ import msgspec
 from msgspec.structs import replace
 
 from loadgen.agent.jobs import numbered_as
-from loadgen.agent.orders import Gate, announcement, comparison, readdressing
+from loadgen.agent.orders import Gate, announcement, comparison, readdressing, steering
 from loadgen.agent.process import ForkServer, WorkerProcess
 from loadgen.errors import FleetError
 from loadgen.plan.reassign import Reassignment, Unfinished, reassign, unfinished_of
 from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import NO_SHARE
+from loadgen.plan.steer import PlanChange, SteeredSchedule, steered
 from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import FanIn, Second
 from loadgen.stats.tally import WorkerVitals
@@ -42,6 +43,8 @@ HANG_TIMEOUT = 10.0
 """Seconds of silence after which a running worker is killed; its open connections are lost."""
 STALL = 1.0
 """Seconds between two looks at the workers after which the agent itself was stopped or starved."""
+AT_ONCE = 1e9
+"""Numbers a second: at this pace a user comes when it is due."""
 MAX_REPLACED = 8
 """Workers that are replaced in one run; where more die, a further one would die as well."""
 EXIT_TIMEOUT = 5.0
@@ -76,6 +79,10 @@ class WorkerPool:
         self._paused = False
         self._delay = 0.0
         """Seconds that all pauses so far have put off what is still to come."""
+        self._changes: tuple[PlanChange, ...] = ()
+        """The changes of the plan so far."""
+        self._schedule: SteeredSchedule | None = None
+        """The schedule of the plan with these changes; None before the jobs."""
 
     async def warm(self, count: int) -> None:
         """Starts workers until at least `count` wait for a job."""
@@ -125,6 +132,8 @@ class WorkerPool:
         await self.warm(len(jobs))
         self._relaunch_rate = relaunch_rate
         self._delay = jobs[0].delay
+        self._changes = jobs[0].changes
+        self._schedule = steered(jobs[0].plan, self._changes)
         self.fanin = FanIn(first=min(job.first for job in jobs))
         for worker, job in zip(self._workers, jobs, strict=False):
             self._employ(worker, job)
@@ -145,11 +154,38 @@ class WorkerPool:
         workers = self._living()
         if not workers or self._ending:
             return False
-        total = _job_of(workers[0]).plan.total
-        parts = reassignment.split([1] * len(workers), total)
+        parts = reassignment.split([1] * len(workers), self.total)
         for worker, part in zip(workers, parts, strict=True):
             worker.reassign(part)
         return True
+
+    @property
+    def total(self) -> int:
+        """The users that arrive in all over the whole fleet, by the plan and its changes."""
+        assert self._schedule is not None
+        return self._schedule.total
+
+    def steer(self, change: PlanChange) -> None:
+        """Changes the plan in every worker that has a job, and in those to come."""
+        assert self._schedule is not None
+        before = self.total
+        self._changes += (change,)
+        self._schedule = self._schedule.steered(change)
+        self._send(steering(change))
+        if self.total > before:
+            self._deal_further(before)
+
+    def _deal_further(self, first: int) -> None:
+        """Gives living workers the numbers from `first` on of those that have finished."""
+        living = self._living()
+        for worker in self.employed if living else ():
+            if worker.finished:
+                for held in worker.held:
+                    parts = held.share.split([1] * len(living))
+                    for heir, part in zip(living, parts, strict=True):
+                        further = Unfinished(part, first, first)
+                        heir.reassign(Reassignment(further, at=0.0, pace=AT_ONCE))
+                worker.held = []
 
     def announce(self, published: Published) -> None:
         """Tells the workers of a publication that their subscribers receive."""
@@ -202,8 +238,7 @@ class WorkerPool:
         if worker.finished:
             return
         source = self.fanin.sources[worker.name]
-        total = _job_of(worker).plan.total
-        unfinished = unfinished_of(worker.held, source.launched, source.users, total)
+        unfinished = unfinished_of(worker.held, source.launched, source.users, self.total)
         tally = self.fanin.lose(worker.name, int(monotonic() - _job_of(worker).start))
         if not worker.reader.at_eof():
             worker.kill()
@@ -256,6 +291,7 @@ class WorkerPool:
             reassignments=reassign(unfinished, age, self._relaunch_rate),
             first=max(self.fanin.next, ceil(age)),
             delay=self._delay,
+            changes=self._changes,
         )
 
     def kill_hung(self, now: float) -> None:

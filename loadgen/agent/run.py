@@ -42,6 +42,7 @@ from loadgen.plan.session_file import digest
 from loadgen.plan.session_tree import wrong_file
 from loadgen.plan.sessions import PythonSession
 from loadgen.plan.slices import slices_of
+from loadgen.plan.steer import steered
 from loadgen.sessions.rows import file_of
 from loadgen.stats.fanin import Slice, by_session
 from loadgen.stats.tally import Tally, worker_wide
@@ -403,6 +404,7 @@ class AgentRun:
             clock=self._clock.reading(monotonic(), time()),
             began=None if offset is None else self._second_0.begin + offset,
             reassigned=sent.reassigned if pool.finished else sent.accounted,
+            steered=sent.steered,
             announced=sent.announced,
             notes=tuple(self._notes),
             abort=shown_text(pool.abort_reason),
@@ -430,6 +432,7 @@ class AgentRun:
         elif orders.do in ("run", "pause"):
             self._follow_clock(orders)
             self._send_pace(orders)
+            self._send_changes(orders)
             self._send_reassignments(orders)
             self._announce(orders)
             for gate in self._sent.new_gates(orders):
@@ -471,6 +474,13 @@ class AgentRun:
         log.info("arrivals are paused" if pace.paused else "arrivals go on")
         self._sent.pace = pace
 
+    def _send_changes(self, orders: Orders) -> None:
+        """Tells the workers of changes of the plan, once they have their jobs."""
+        if self._running is None or not self._running.done():
+            return
+        for change in self._sent.new_changes(orders):
+            self.pool.steer(change)
+
     def _send_reassignments(self, orders: Orders) -> None:
         """Gives the workers what is reassigned to them, once they have their jobs."""
         if self._running is None or not self._running.done():
@@ -481,7 +491,7 @@ class AgentRun:
             log.info(
                 "takes a part of what was lost: %d to launch again, %d for the first time",
                 reassignment.unfinished.again(),
-                reassignment.unfinished.fresh(self._welcome.plan.total),
+                reassignment.unfinished.fresh(self.pool.total),
             )
             self._count_reassigned(1)
 
@@ -510,7 +520,8 @@ class AgentRun:
         self._second_0 = SecondZero(begin)
         self._host = HostSeconds(read_host, begin, now)
         self._watching = asyncio.create_task(_watch(self._host))
-        share = connections_in(start.share, orders.reassignments, self._welcome.plan.total)
+        total = steered(self._welcome.plan, orders.changes).total
+        share = connections_in(start.share, orders.reassignments, total)
         self._note_shortfall(share)
         self._clock.distinguish(orders.clocks, now, f"{self._clock.name}.{self._welcome.index}")
         self._part = part = AgentPart(
@@ -527,6 +538,7 @@ class AgentRun:
         self.pool.expect_silence_until(begin)
         await self.pool.run(jobs, start.again)
         self._count_reassigned(len(orders.reassignments))
+        self._sent.new_changes(orders)  # the jobs have them
         self.pool.expect_silence_until(max(begin, monotonic()))
         every = self._welcome.plan.transport.resolve_every
         if every is not None:

@@ -14,7 +14,7 @@ from loadgen.plan.params import Param, param_mistakes
 from loadgen.plan.phases import MAX_ARRIVALS, NotNegative, Phase, Positive
 from loadgen.plan.publish import Publish
 from loadgen.plan.redaction import redacted_params, redacted_publish, redacted_session
-from loadgen.plan.schedule import PhasedSchedule, Schedule, phase_arrivals_of
+from loadgen.plan.schedule import Arriving, PhasedSchedule, Schedule, phase_arrivals_of
 from loadgen.plan.secrets import shown_url, shown_urls
 from loadgen.plan.seeded import Pick, weighted_choice, weighted_choice_by_phase
 from loadgen.plan.sessions import (
@@ -447,14 +447,15 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         """The code in Python that agents run: sessions, and setup."""
         return self.python_sessions + (() if self.setup is None else (self.setup.code(),))
 
-    def drain_at(self, gates: tuple[float, ...] = ()) -> float:
+    def drain_at(self, gates: tuple[float, ...] = (), schedule: Arriving | None = None) -> float:
         """Returns when the fleet is drained, in seconds from the start of the run.
 
         `gates` are the openings so far of the gates that phases wait at, in seconds from the start
-        of the run. The result is infinite until it is known.
+        of the run; `schedule` is the plan's own unless it was changed. The result is infinite until
+        it is known.
         """
         latest = self.stop_after or inf
-        schedule = self.schedule
+        schedule = schedule or self.schedule
         if self.hold == "sessions" or len(gates) < schedule.gates - 1:
             return latest
         return min(latest, (gates[-1] if gates else 0.0) + schedule.end() + self.hold)

@@ -35,7 +35,7 @@ class Unfinished(msgspec.Struct, frozen=True):
 
     def fresh(self, total: int) -> int:
         """Returns how many, of `total` numbers in all, are launched for the first time."""
-        return self.share.count(total) - self.share.count(self.below)
+        return max(0, self.share.count(total) - self.share.count(self.below))
 
     def wanted(self, total: int) -> int:
         """Returns how many launches it takes, of `total` numbers in all."""

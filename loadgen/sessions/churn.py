@@ -3,7 +3,7 @@
 Ages are seconds of the plan's own time: from the start of the run, less the pauses since.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
 from math import inf
 from typing import NamedTuple
@@ -46,9 +46,7 @@ class Churn:
         `origin` is when age 0 is, in seconds on the monotonic clock.
         """
         self.origin = origin
-        self._phases = [
-            (phase, span) for phase, span in phases if phase.keep or phase.churn or phase.storm
-        ]
+        self._phases = _that_send_away(phases)
         self._fraction = fraction
         self._seed = seed
         self._gates = {0: 0.0}
@@ -64,6 +62,12 @@ class Churn:
         """The age at which it sends users away next; infinite when no phase does."""
         self._returns: list[tuple[float, int]] = []
         """A heap of the ages at which users come back, with their numbers."""
+
+    def follow(self, phases: Iterable[tuple[Phase, Span]]) -> None:
+        """Takes the phases, and their times, from now on."""
+        self._phases = _that_send_away(phases)
+        self._times = self._in_time()
+        self.next_end = self._find_next_end()
 
     def __bool__(self) -> bool:
         """True when the plan has such phases."""
@@ -162,3 +166,8 @@ class Churn:
     def _in_time(self) -> list[tuple[Phase, float, float]]:
         opened = ((phase, span, self._gates.get(span.gate, inf)) for phase, span in self._phases)
         return [(phase, gate + span.begin, gate + span.end) for phase, span, gate in opened]
+
+
+def _that_send_away(phases: Iterable[tuple[Phase, Span]]) -> list[tuple[Phase, Span]]:
+    """Returns the phases that send users away or bring them back."""
+    return [(phase, span) for phase, span in phases if phase.keep or phase.churn or phase.storm]

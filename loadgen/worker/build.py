@@ -22,6 +22,7 @@ from loadgen.plan.session_file import load
 from loadgen.plan.sessions import Loop, PythonSession, Script, SessionSpec, may_use_http
 from loadgen.plan.setup import DATA
 from loadgen.plan.slices import slices_of
+from loadgen.plan.steer import steered
 from loadgen.sessions.churn import Churn
 from loadgen.sessions.loop import BUILT_IN, LoopScenario
 from loadgen.sessions.population import Population
@@ -65,7 +66,7 @@ def engine_for(
     plan = job.plan
     if plan.publish is not None:
         recorder.deliveries = _deliveries(job, plan.publish)
-    schedule = plan.schedule
+    schedule = steered(plan, job.changes)
     closing: Deadlines[Connection] = Deadlines(CLOSE_TIMEOUT)
     connections = Connections((), closing, plan.transport.connect_timeout)
     routes = Routes(job, recorder, loop, closing)
@@ -76,8 +77,7 @@ def engine_for(
     all_routes = [routes.to(destination) for destination in job.destinations]
     for route in all_routes:
         connections.use(route.dialer)
-    phases = tuple(zip(plan.phases, schedule.spans, strict=False))
-    churn = Churn(phases, job.share.part, plan.seed, job.start + job.delay)
+    churn = Churn(schedule.phases_with_spans, job.share.part, plan.seed, job.start + job.delay)
     grain = grain_of(plan, job.share.part)
     population = Population(recorder, connections, churn, alarm, grain=grain)
     population.open_http = lambda: _http_pool(job, routes)
@@ -102,6 +102,8 @@ def engine_for(
         routes,
     )
     engine.redirects = redirects
+    engine.schedule = schedule
+    engine.grain_at = partial(grain_of, plan, job.share.part)
     for reassignment in job.reassignments:
         engine.reassign(reassignment)
     return engine

@@ -15,6 +15,7 @@ from loadgen.net.redirects import Redirects
 from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment
 from loadgen.plan.sessions import Loop
+from loadgen.plan.steer import PlanChange, SteeredSchedule
 from loadgen.sessions.population import Population
 from loadgen.sessions.receiver import Subscription
 from loadgen.sessions.scenario import Scenario
@@ -61,11 +62,14 @@ DRAIN_TIMEOUT = 120.0
 """Seconds after which a drain aborts what is left; a million on two cores take a minute."""
 
 
-def grain_of(plan: Plan, part: float) -> float:
-    """Returns the seconds between two wakes of a worker with a part of a plan."""
+def grain_of(plan: Plan, part: float, rate: float = 0.0) -> float:
+    """Returns the seconds between two wakes of a worker with a part of a plan.
+
+    `rate` is one that was asked for later, in arrivals per second over the whole fleet.
+    """
     if plan.grain != "auto":
         return GRAINS[plan.grain]
-    launches, pings = plan.peak_rate * part, plan.peak_pings * part
+    launches, pings = max(rate, plan.peak_rate) * part, plan.peak_pings * part
     loops = all(isinstance(spec, Loop) for spec in plan.session_specs)
     if loops and launches <= FEW and pings <= FEW:
         return FINE
@@ -106,6 +110,10 @@ class Engine:
         self.connections = population.connections
         self.redirects: Redirects | None = None
         """Follows redirects, where the plan says so."""
+        self.schedule: SteeredSchedule | None = None
+        """The schedule of its users; None in tests that make their own arrivals."""
+        self.grain_at: Callable[[float], float] = lambda _: grain
+        """The function from a rate that is asked for later to the grain."""
         self._churn = population.churn
         self._arrivals = arrivals
         self._scenario_of = scenario_of
@@ -200,6 +208,23 @@ class Engine:
             for at, number in reassignment.again():
                 self._churn.bring_back(at - self._delay, number)
             self._arrivals.reassign(reassignment, self._delay)
+            self._free_since = monotonic()
+
+    def steer(self, change: PlanChange) -> None:
+        """Follows a change of the plan.
+
+        Users that are due before it come as they were to. Where it comes late, what is due
+        meanwhile is late, but not by this worker's fault.
+        """
+        assert self.schedule is not None
+        self.schedule = schedule = self.schedule.steered(change)
+        if self.connections.drain is None:
+            first = change.first
+            self._arrivals.steer(
+                schedule.dues, first, lambda share: schedule.dues(share, first=first)
+            )
+            self._churn.follow(schedule.phases_with_spans)
+            self._grain = max(self._grain, self.grain_at(change.rate or 0.0))
             self._free_since = monotonic()
 
     def move_start(self, by: float) -> None:

@@ -23,6 +23,7 @@ from loadgen.plan.life import alive_within
 from loadgen.plan.reassign import Reassignment
 from loadgen.plan.session_file import LoadError, check_function, load
 from loadgen.plan.session_tree import folder_in, missing_libraries
+from loadgen.plan.steer import PlanChange
 from loadgen.process import leave_ending_to_owner, raise_nofile, run_in_batches, run_promptly
 from loadgen.stats.delays import Stalls
 from loadgen.stats.delivery import Published, PublisherClock
@@ -129,6 +130,7 @@ class Worker(asyncio.Protocol):
             b"move": self._move_start,
             b"met": self._met,
             b"reassign": self._reassign,
+            b"steer": self._steer,
             b"published": self._published,
             b"clocks": self._compare,
             b"resolved": self._resolved,
@@ -200,6 +202,9 @@ class Worker(asyncio.Protocol):
 
     def _reassign(self, reassignment: bytes) -> None:
         self._engine.reassign(from_wire(reassignment, Reassignment))
+
+    def _steer(self, change: bytes) -> None:
+        self._engine.steer(from_wire(change, PlanChange))
 
     def _published(self, published: bytes) -> None:
         """Takes note of a publication that the subscribers here receive."""

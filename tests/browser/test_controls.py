@@ -22,7 +22,7 @@ def act(page, action):
     page.locator("dialog").wait_for(state="hidden")
 
 
-def test_a_run_is_paused_resumed_and_drained_from_the_page(tmp_path, page, shots, server):
+def test_a_run_is_steered_paused_resumed_and_drained_from_the_page(tmp_path, page, shots, server):
     with followed(tmp_path, *RUN, server.ws) as coord:
         page.goto(coord.url)
         eventually(lambda: server.stats()["opened"] >= 100, "arrivals have begun")
@@ -35,12 +35,26 @@ def test_a_run_is_paused_resumed_and_drained_from_the_page(tmp_path, page, shots
         page.keyboard.press("Escape")
         assert coord.state()["state"] == "running"
 
+        # A change asks for its value, and says what is wrong with it.
+        page.locator('[data-change="max"]:enabled').click()
+        page.locator('dialog input[name="max"]').fill("1000000000")
+        page.keyboard.press("Enter")
+        page.locator("dialog .wrong", has_text="the agents hold").wait_for()
+        assert accessibility_violations(page) == []
+        page.screenshot(path=shots / "change.png")
+        page.locator('dialog input[name="max"]').fill("700")
+        page.keyboard.press("Enter")
+        page.locator("dialog").wait_for(state="hidden")
+        page.locator("#planned", has_text="700").wait_for()
+        page.locator("#log", has_text="the operator asked for max 700").wait_for()
+        assert page.locator('[data-change="phase"]').is_disabled()
+
         act(page, "pause")
         page.locator("#state", has_text="paused").wait_for()
         assert coord.state()["paused"]
         act(page, "resume")
         page.locator("#state", has_text="running").wait_for()
-        shows(page, 600)
+        shows(page, 700)
         page.locator("#log", has_text="the operator said pause").wait_for()
 
         act(page, "drain")

@@ -5,6 +5,7 @@ Its agents join, post and fall silent when a test says so.
 
 from coordinator.run.agents import digest_of
 from coordinator.run.run import Run
+from coordinator.run.steering import Wish
 from loadgen.machine.limits import Limit
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
@@ -80,6 +81,11 @@ def posted(run, agent, post, now):
     """Posts from an agent; returns its orders, as the port sends them."""
     run.post(agent, post, now)
     return run.orders(agent, now)
+
+
+def steer(run, age, **wish):
+    """Has the operator ask for a change at an age of the run."""
+    run.steer(Wish(**wish), run.start + age)
 
 
 def warnings(run):

@@ -501,6 +501,31 @@ async def test_viewers_get_the_settled_seconds_and_the_actions_of_the_operator(c
     assert b"event: log\n" in stream
 
 
+async def test_the_operator_changes_a_running_plan(client, run):
+    assert (await error_of(await client.post("/v1/run/rate", json={"rate": 5})))[0] == 409
+    with_a_second(run)
+    reply = await client.post("/v1/run/rate", json={"rate": 50})
+    found = await reply.json()
+
+    assert (reply.status, found["state"], found["paused"]) == (200, "running", False)
+    assert found["asked"]["what"] == "rate 50/s"
+    assert found["asked"]["planned"] == 1000
+    assert (await (await client.get("/v1/run")).json())["changes"] == [found["asked"]]
+    for body, words in [
+        ({"rate": 0}, "`$.rate`; send for example"),
+        ({"rate": 5, "max": 5}, "unknown field `max`"),
+        ([], "Expected `object`"),
+    ]:
+        status, text = await error_of(await client.post("/v1/run/rate", json=body))
+        assert (status, words in text) == (400, True), text
+    status, text = await error_of(await client.post("/v1/run/max", json={"max": 10**9}))
+    assert (status, "the agents hold 128,000" in text) == (400, True), text
+    status, text = await error_of(await client.post("/v1/run/phase", json={}))
+    assert (status, text) == (400, "this plan has no phases; change its rate or max")
+    status, text = await error_of(await client.post("/v1/run/max", data=b'{"max": 5}'))
+    assert (status, '{"max": 20000}' in text) == (415, True), text
+
+
 async def test_programs_for_tsung_get_its_status(client, run):
     with_a_second(run)
     status = await (await client.get("/es/ts_api:status")).json()

@@ -5,8 +5,10 @@ from msgspec.structs import replace
 
 from coordinator.report.claims import SteadySpan, claims_of, longest_span, plateau
 from coordinator.report.samples import Sample
+from coordinator.run.steering import AskedChange
 from coordinator.run.summary import EarlyEnd, ExpectationResult, InvalidSecond
 from loadgen.plan.plan import Plan, Target
+from loadgen.plan.steer import PlanChange
 from tests.unit.coordinator.report.summaries import percentiles, summary
 
 SUMMARY = summary(
@@ -287,3 +289,13 @@ def test_a_run_that_can_not_be_true_or_was_not_launched_whole_is_no_proof():
 
     assert "any count: the ledger does not add up, open is -1" in said
     assert "300 of 1,000 were never launched" in said
+
+
+def test_a_change_by_hand_is_no_plan():
+    change = AskedChange("rate 500/s", 12.0, 1000, PlanChange(12.0, 600, rate=500.0))
+
+    claims = claims_of(replace(SUMMARY, changes=[change]), samples([1000] * 5, [1000] * 5), PLAN)
+
+    assert claims.does_not == [
+        "that arrivals kept to the plan: changed by hand, rate 500/s from second 12, 1,000 planned"
+    ]

@@ -11,10 +11,12 @@ from coordinator.report.compare import (
     regressions,
     warnings,
 )
+from coordinator.run.steering import AskedChange
 from coordinator.run.summary import InvalidSecond
 from coordinator.storage.reader import AgentFacts, RunFacts
 from loadgen.errors import PlanError
 from loadgen.plan.plan import Plan
+from loadgen.plan.steer import PlanChange
 from loadgen.stats.tally import CheckCounts
 from tests.unit.coordinator.report.summaries import agent, part, percentiles, record, summary
 
@@ -210,6 +212,7 @@ def test_runs_that_differ_in_plan_or_machine_get_warnings():
         "other",
         changed(
             verdict="stopped",
+            changes=[AskedChange("max 5", 1.0, 5, PlanChange(1.0, 5, max=5))],
             invalid_seconds=[InvalidSecond(3, ["why"])],
             saturated_seconds=[InvalidSecond(number, ["why"]) for number in (3, 4)],
             agents=[agent("a"), agent("b")],
@@ -221,6 +224,7 @@ def test_runs_that_differ_in_plan_or_machine_get_warnings():
     assert list(warnings(one, another_moment)) == []
     assert list(warnings(one, other)) == [
         "other did not run to its end (stopped)",
+        "the plan of other was changed by hand: max 5 from second 1, 5 planned",
         "other has 1 invalid seconds",
         "other has 2 saturated seconds",
         "the plans differ: rate 2000.0 / 5.0",

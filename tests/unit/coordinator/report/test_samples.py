@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 from hypothesis import given
+from msgspec.structs import replace
 
 from coordinator.report.own import STATISTICS
 from coordinator.report.samples import (
@@ -21,6 +22,7 @@ from loadgen.machine.host import HostState
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.sessions import Loop
+from loadgen.plan.steer import PlanChange
 from loadgen.stats.fanin import Second, Slice
 from loadgen.stats.tally import Held, Tally
 from tests.unit.coordinator.fleet import opened, posted, seconds, started
@@ -96,7 +98,7 @@ def test_a_sample_has_what_sessions_counted_checked_and_timed_in_its_second():
 def test_the_arrivals_of_all_seconds_are_those_of_the_plan():
     plan = Plan(max=1001, rate=300.0)
 
-    found = [arrivals_asked(plan, plan.schedule.spans, (), Pauses(), second) for second in range(6)]
+    found = [arrivals_asked(plan.schedule.arrivals, (), Pauses(), second) for second in range(6)]
 
     assert found == [300, 300, 300, pytest.approx(101), 0, 0]
 
@@ -107,10 +109,10 @@ def test_arrivals_follow_the_phases_and_wait_at_gates():
         Phase(rate=100.0, rate_to=200.0, duration=2.0),
     )
     plan = Plan(phases=phases)
-    spans = plan.schedule.spans
+    arrivals = plan.schedule.arrivals
 
-    before = [arrivals_asked(plan, spans, (), Pauses(), second) for second in range(4)]
-    after = [arrivals_asked(plan, spans, (5.0,), Pauses(), second) for second in range(4, 8)]
+    before = [arrivals_asked(arrivals, (), Pauses(), second) for second in range(4)]
+    after = [arrivals_asked(arrivals, (5.0,), Pauses(), second) for second in range(4, 8)]
 
     assert before == [10, 10, 0, 0]
     assert after == [0, 125, 175, 0]
@@ -120,7 +122,7 @@ def test_no_arrivals_are_asked_for_in_a_pause_and_all_of_them_after_it():
     plan = Plan(max=300, rate=100.0)
     pauses = Pauses([(1.5, 4.5)])
 
-    found = [arrivals_asked(plan, plan.schedule.spans, (), pauses, second) for second in range(7)]
+    found = [arrivals_asked(plan.schedule.arrivals, (), pauses, second) for second in range(7)]
 
     assert found == [100, 50, 0, 0, 50, 100, 0]
 
@@ -209,7 +211,9 @@ def test_a_record_has_the_sample_of_each_row_by_the_gates_that_opened():
     rows = list(rows_of(opened(0, 10), opened(1, 10)))
     phases = [PhaseProgress("phase 1", 0.0, 7.0, 20), PhaseProgress("late", 7.0, None, 10)]
     record = SimpleNamespace(
-        plan=plan, summary=SimpleNamespace(phases=phases, pauses=[(9.0, 10.0)]), seconds=rows
+        plan=plan,
+        summary=SimpleNamespace(phases=phases, pauses=[(9.0, 10.0)], changes=[]),
+        seconds=rows,
     )
 
     found = samples_of(record)
@@ -221,7 +225,7 @@ def test_a_record_has_the_sample_of_each_row_by_the_gates_that_opened():
 def test_a_paused_second_of_phases_asks_for_no_arrivals():
     plan = Plan(phases=(Phase(rate=10, duration=5.0),))
 
-    asked = arrivals_asked(plan, plan.schedule.spans, (), Pauses([(1.0, 3.0)]), 1)
+    asked = arrivals_asked(plan.schedule.arrivals, (), Pauses([(1.0, 3.0)]), 1)
 
     assert asked == 0.0
 
@@ -243,3 +247,19 @@ def test_a_sample_has_what_each_session_did():
     )  # fmt: skip
     assert one["handshake_p99_ms"] == pytest.approx(3.0, rel=0.01)
     assert "pongs_missing" not in one, "nothing of it happened"
+
+
+def test_a_change_of_the_plan_changes_what_is_asked_from_its_time_on():
+    plan = Plan(max=1000, rate=10.0, think=1.0)
+    (row,) = rows_of(opened(0, 10))
+    sampler = Sampler(plan)
+    changes = [PlanChange(2.5, 25, rate=100.0), PlanChange(4.0, 175, max=200)]
+
+    before = sampler.take(row).fleet["asked"]
+    asked = [
+        sampler.take(replace(row, second=second), changes=changes).fleet["asked"]
+        for second in range(6)
+    ]
+
+    assert before == 10.0
+    assert asked == pytest.approx([10.0, 10.0, 55.0, 100.0, 25.0, 0.0])

@@ -93,6 +93,7 @@ KEYS = [
     "insecure",
     "parts",
     "pauses",
+    "changes",
     "breaches",
     "not_launched",
     "teardown_failed",

@@ -20,7 +20,17 @@ from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally
-from tests.unit.coordinator.fleet import PLAN, alive, beat, posted, ready, seconds, started
+from tests.unit.coordinator.fleet import (
+    PLAN,
+    alive,
+    beat,
+    opened,
+    posted,
+    ready,
+    seconds,
+    started,
+    steer,
+)
 
 # Gates.
 
@@ -196,11 +206,11 @@ PHASED = Plan(
         Phase(name="again", rate=4, max=8),
     )
 )
-SPANS = PHASED.schedule.spans
+ARRIVALS = PHASED.schedule.arrivals
 
 
 def test_a_phase_after_a_closed_gate_has_no_times_yet():
-    assert phase_progress_of(PHASED, SPANS, (), {}) == [
+    assert phase_progress_of(PHASED, ARRIVALS, (), {}) == [
         PhaseProgress("ramp", 0.0, 10.0, 50),
         PhaseProgress("phase 2", 10.0, None, 0),
         PhaseProgress("again", None, None, 8),
@@ -208,7 +218,7 @@ def test_a_phase_after_a_closed_gate_has_no_times_yet():
 
 
 def test_a_phase_that_waits_lasts_until_the_gate_opens():
-    assert phase_progress_of(PHASED, SPANS, (100.0,), {}) == [
+    assert phase_progress_of(PHASED, ARRIVALS, (100.0,), {}) == [
         PhaseProgress("ramp", 0.0, 10.0, 50),
         PhaseProgress("phase 2", 10.0, 100.0, 0),
         PhaseProgress("again", 100.0, 102.0, 8),
@@ -218,7 +228,9 @@ def test_a_phase_that_waits_lasts_until_the_gate_opens():
 def test_the_launches_of_a_second_belong_to_its_phase():
     launched = {0: 1, 9: 2, 10: 4, 99: 8, 100: 16, 101: 32, 102: 64}
 
-    assert [phase.launched for phase in phase_progress_of(PHASED, SPANS, (100.0,), launched)] == [
+    assert [
+        phase.launched for phase in phase_progress_of(PHASED, ARRIVALS, (100.0,), launched)
+    ] == [
         3,
         12,
         112,
@@ -233,13 +245,17 @@ def test_phases_share_a_second_in_proportion_to_what_is_due_in_each():
     plan = Plan(
         phases=(Phase(rate=200, duration=1.5), Phase(rate=600, duration=1.0), Phase(duration=9.0))
     )
-    spans = plan.schedule.spans
+    arrivals = plan.schedule.arrivals
 
     assert [
-        phase.launched for phase in phase_progress_of(plan, spans, (), {0: 200, 1: 400, 2: 300})
+        phase.launched for phase in phase_progress_of(plan, arrivals, (), {0: 200, 1: 400, 2: 300})
     ] == [300, 600, 0]
-    assert [phase.launched for phase in phase_progress_of(plan, spans, (), {1: 41})] == [10, 31, 0]
-    assert [phase.launched for phase in phase_progress_of(plan, spans, (), {7: 5, 99: 1})] == [
+    assert [phase.launched for phase in phase_progress_of(plan, arrivals, (), {1: 41})] == [
+        10,
+        31,
+        0,
+    ]
+    assert [phase.launched for phase in phase_progress_of(plan, arrivals, (), {7: 5, 99: 1})] == [
         0,
         0,
         6,
@@ -249,10 +265,10 @@ def test_phases_share_a_second_in_proportion_to_what_is_due_in_each():
 def test_a_plan_without_phases_has_one():
     plan = Plan(rate=10, max=20)
 
-    assert phase_progress_of(plan, plan.schedule.spans, (), {0: 10, 1: 10}) == [
+    assert phase_progress_of(plan, plan.schedule.arrivals, (), {0: 10, 1: 10}) == [
         PhaseProgress("arrivals", 0.0, 1.9, 20, 20)
     ]
-    assert [phase_at(plan, plan.schedule.spans, (), age) for age in (-1.0, 0.0, 1.8, 1.9)] == [
+    assert [phase_at(plan, plan.schedule.arrivals, (), age) for age in (-1.0, 0.0, 1.8, 1.9)] == [
         "arrivals"
     ] * 3 + ["hold"]
 
@@ -272,13 +288,13 @@ def test_a_plan_without_phases_has_one():
     ],
 )
 def test_the_phase_and_its_rate_follow_from_the_age(age, name, rate):
-    assert phase_at(PHASED, SPANS, (100.0,), age) == name
-    assert rate_at(PHASED, SPANS, (100.0,), age) == pytest.approx(rate)
+    assert phase_at(PHASED, ARRIVALS, (100.0,), age) == name
+    assert rate_at(ARRIVALS, (100.0,), age) == pytest.approx(rate)
 
 
 def test_the_mean_rate_is_that_of_the_time_with_arrivals():
-    assert mean_rate(PHASED, SPANS) == pytest.approx(58 / 12)
-    assert mean_rate(Plan(rate=7.0), Plan(rate=7.0).schedule.spans) == 7.0
+    assert mean_rate(ARRIVALS) == pytest.approx(58 / 12)
+    assert mean_rate(Plan(rate=7.0).schedule.arrivals) == 7.0
 
 
 def test_arrivals_are_asked_from_the_first_phase_with_any_to_the_end_of_the_last():
@@ -303,14 +319,14 @@ def test_the_waits_at_gates_and_the_pauses_are_no_time_of_arrivals():
     progress.open_gate(8.0)
     assert progress.last_arrival == 10.0
     assert [progress.arrival_seconds(age) for age in (8.0, 9.0, 20.0)] == [2.0, 3.0, 4.0]
-    assert len(progress.spans) == 2
+    assert len(progress.arrivals) == 2
 
 
 def test_the_mean_rate_of_rare_arrivals_is_not_0():
     """It is the pace at which lost connections are launched again."""
     rare = Plan(phases=(Phase(rate=0.01, max=3),))
 
-    assert mean_rate(rare, rare.schedule.spans) == pytest.approx(0.01)
+    assert mean_rate(rare.schedule.arrivals) == pytest.approx(0.01)
 
 
 @given(st.lists(st.floats(0.1, 10), min_size=1, max_size=8), st.floats(0, 100))
@@ -366,3 +382,62 @@ def test_launches_are_counted_in_the_phase_of_their_paced_second():
     assert (second.begin, second.launched) == (6.0, 4)
     assert progress.place(0.5) == (1, 2)
     assert progress.place(6.5) == (2, 2)
+
+
+# Changes of the plan.
+
+
+THREE = Plan(
+    phases=(
+        Phase(name="warm", rate=10, duration=10.0),
+        Phase(name="peak", rate=100, duration=10.0),
+        Phase(rate=10, max=50),
+    )
+)
+
+
+def test_a_change_moves_the_end_of_the_hold_and_what_is_asked():
+    run = Run(PLAN, 1)
+    started(run, ["a"])
+    assert run.progress.drain_after == pytest.approx(9.99 + 5.0)
+    steer(run, 0.5, rate=50.0)
+
+    assert run.progress.drain_after == pytest.approx(2.0 + 799 / 50 + 5.0)
+    assert [run.progress.rate_asked(age) for age in (1.0, 2.5)] == [100.0, 50.0]
+    assert run.progress.mean_rate == pytest.approx(1000 / 18)
+    assert run.phase_progress()[0].planned == 1000
+    run.pause(run.start + 3.0)
+    run.resume(run.start + 4.0)
+    assert run.progress.drain_after == pytest.approx(2.0 + 799 / 50 + 5.0 + 2.5)
+    steer(run, 6.0, max=900)
+    assert run.progress.drain_after == pytest.approx(2.0 + 699 / 50 + 5.0 + 2.5)
+
+
+def test_a_phase_that_is_left_out_has_no_times():
+    run = Run(THREE, 1)
+    started(run, ["a"])
+    steer(run, 0.5, phase="phase 3")
+    warm, peak, third = run.phase_progress()
+
+    assert (warm.begin, warm.end, warm.planned) == (0.0, 2.0, 20)
+    assert (peak.begin, peak.end, peak.planned) == (None, None, 0)
+    assert (third.begin, third.end, third.planned) == (2.0, 7.0, 50)
+    assert [run.phase(run.start + age) for age in (1.9, 2.1, 7.1)] == ["warm", "phase 3", "hold"]
+    assert run.progress.place(3.0) == (3, 3)
+    assert run.ledger.planned == 70
+
+
+def test_a_rate_divides_a_phase_but_not_its_figures():
+    run = Run(THREE, 1)
+    (a,) = started(run, ["a"])
+    steer(run, 3.5, rate=100.0)
+    posted(run, a, seconds(opened(4, 10), Second(5, Tally(), Held(0, 10))), run.start + 6.0)
+    run.tick(run.start + 9.0)
+    warm = run.phase_progress()[0]
+
+    assert (warm.begin, warm.end, warm.planned) == (0.0, 10.0, 550)
+    assert run.progress.drain_after < inf
+
+
+def test_the_mean_rate_of_a_plan_without_arrivals_is_0():
+    assert mean_rate(()) == 0.0

@@ -1,5 +1,6 @@
 """One run, with the time and the posts of its agents made by hand."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from coordinator.run.run import (
     DRAIN_TIMEOUT,
     MAX_AGENTS,
     START_IN,
+    STEERED_IN,
     STOP_BY_HAND_TIMEOUT,
     STOP_TIMEOUT,
     TRANSITIONS,
@@ -18,6 +20,7 @@ from coordinator.run.run import (
     Run,
     UnknownAgentError,
 )
+from coordinator.run.steering import Wish, WishError
 from loadgen.errors import FleetError, PlanError
 from loadgen.machine.host import HostState
 from loadgen.machine.limits import Limit
@@ -28,6 +31,7 @@ from loadgen.plan.publish import Publish
 from loadgen.plan.sessions import Loop
 from loadgen.plan.setup import SetupSpec
 from loadgen.plan.shares import Share
+from loadgen.plan.steer import PlanChange
 from loadgen.stats.delivery import Delivered, News, Published, PublisherClock
 from loadgen.stats.fanin import Second, Slice
 from loadgen.stats.tally import Tally
@@ -45,6 +49,7 @@ from tests.unit.coordinator.fleet import (
     ready,
     seconds,
     started,
+    steer,
     warnings,
 )
 
@@ -1204,6 +1209,87 @@ def test_an_agent_that_is_lost_need_not_keep_its_seconds():
 
     orders = posted(run, b, seconds(opened(1, 5), opened(2, 5)), run.start + 3.0)
     assert (orders.do, orders.acknowledged) == ("stop", 2)
+
+
+# Steering.
+
+
+def test_agents_get_a_change_until_they_have_it():
+    run = Run(PLAN, 2)
+    a, b = started(run)
+    steer(run, 0.5, rate=50.0)
+    change = PlanChange(0.5 + STEERED_IN, 200, rate=50.0)
+
+    for _ in range(2):  # the first reply may be lost
+        orders = posted(run, a, ready(), run.start + 1.0)
+        assert (orders.changes, orders.steered) == ((change,), 0)
+    steer(run, 1.0, max=500)
+    orders = posted(run, a, ready(steered=1), run.start + 1.5)
+    assert [one.max for one in orders.changes] == [500]
+    assert orders.steered == 1
+    assert posted(run, a, ready(steered=2), run.start + 2.0).changes == ()
+    assert len(posted(run, b, ready(), run.start + 2.0).changes) == 2
+    assert warnings(run) == [
+        "the operator asked for rate 50/s from second 2, 1,000 planned",
+        "the operator asked for max 500 from second 2, 500 planned",
+    ]
+
+
+def test_agents_get_no_change_that_a_resumed_run_would_not_know():
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+    run.record = lambda method, arguments: None
+    kept = run.calls
+    run.kept = lambda: kept
+    steer(run, 0.5, rate=50.0)
+    assert posted(run, a, ready(), run.start + 1.0).changes == ()
+
+    kept = run.calls
+    assert len(posted(run, a, ready(), run.start + 1.5).changes) == 1
+
+
+def test_a_run_that_does_not_run_is_not_steered():
+    run = Run(PLAN, 1)
+    run.steer(Wish(rate=5.0), 0.0)
+    assert run.asked() == []
+    started(run, ["a"])
+    run.drain(run.start + 1.0)
+    run.steer(Wish(rate=5.0), run.start + 1.0)
+    assert run.asked() == []
+
+
+def test_a_plan_that_is_fixed_is_not_changed():
+    run = Run(PLAN, 1)
+    run.fixed = "a calibration keeps to its own plan"
+    started(run, ["a"])
+
+    with pytest.raises(WishError, match="own plan; pause, resume or drain"):
+        steer(run, 1.0, rate=50.0)
+    assert run.asked() == []
+
+
+def test_a_run_that_is_repeated_has_the_same_changes():
+    run, again = Run(PLAN, 1), Run(PLAN, 1)
+    for one in (run, again):
+        started(one, ["a"])
+    steer(run, 1.0, rate=50.0)
+    again.steer(msgspec.convert({"rate": 50.0}, Wish), again.start + 1.0)
+
+    assert again.asked() == run.asked()
+    assert again.progress.drain_after == run.progress.drain_after
+
+
+def test_a_change_in_a_pause_holds_once_arrivals_go_on():
+    run = Run(PLAN, 1)
+    started(run, ["a"])
+    run.pause(run.start + 2.0)
+    steer(run, 4.0, rate=50.0)
+    (asked,) = run.asked()
+    assert (asked.second, asked.change.at) == (None, 2.0 + STEERED_IN)
+
+    run.resume(run.start + 6.0)
+
+    assert run.asked()[0].second == pytest.approx(6.0 + 1.5 + STEERED_IN)
 
 
 # Setup and teardown.

@@ -2,8 +2,10 @@
 
 import pytest
 
+from coordinator.report.summary import summary_of
 from coordinator.run.run import Run
 from coordinator.run.shares import REASSIGNED_IN, shares_of
+from coordinator.run.steering import WishError
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.shares import NO_SHARE
@@ -20,6 +22,7 @@ from tests.unit.coordinator.fleet import (
     ready,
     seconds,
     started,
+    steer,
     warnings,
 )
 
@@ -266,3 +269,78 @@ def test_a_gate_waits_until_reassigned_users_are_reported():
     posted(run, a, ready(gate=1, reassigned=1), run.start + 6.0)
     run.tick(run.start + 6.0)
     assert len(run.progress.gates) == 1
+
+
+# Changes of the plan.
+
+
+def test_each_agent_has_its_part_of_another_number_of_users():
+    run = Run(PLAN, 2)
+    a, b = (run.agents.by_id[agent] for agent in started(run))
+    steer(run, 1.0, max=2000)
+    assert (a.planned, b.planned, run.ledger.planned) == (1000, 1000, 2000)
+    steer(run, 1.1, max=300)
+    assert (a.planned + b.planned, run.ledger.planned) == (300, 300)
+    with pytest.raises(WishError, match="the agents hold 128,000"):
+        steer(run, 1.2, max=200_000)
+    assert run.ledger.planned == 300
+
+
+def test_what_was_launched_before_the_order_came_counts_as_planned():
+    """An order may come late; then the ledger still adds up, and the run passes."""
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+    steer(run, 0.0, max=10)
+    assert run.ledger.planned == 150  # due by then
+    posted(run, a, seconds(opened(0, 100)), run.start + 1.0)
+    posted(run, a, seconds(opened(1, 100, held=200)), run.start + 2.0)
+    run.tick(run.start + 2.0)
+
+    assert run.ledger.planned == 200
+    assert run.ledger.breaches() == []
+    assert run.timeline.last is not None
+    assert run.timeline.last.fleet.ledger.planned == 200
+    posted(run, a, seconds(drained(2, 200), finished=True), run.start + 3.0)
+    run.tick(run.start + 3.0)
+    summary = summary_of(run, (), run.start + 3.0)
+    assert (summary.verdict, summary.breaches, summary.not_launched) == ("pass", [], 0)
+    assert [change.what for change in summary.changes] == ["max 10"]
+
+
+def test_an_agent_that_launches_more_than_was_ever_planned_breaks_the_ledger():
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+    steer(run, 0.0, max=10)
+    posted(run, a, seconds(opened(0, 1001)), run.start + 1.0)
+    run.tick(run.start + 1.0)
+
+    assert run.ledger.planned == 1000
+    assert run.ledger.breaches() != []
+
+
+def test_what_a_lost_agent_leaves_follows_a_change():
+    run = Run(PLAN, 2)
+    a, b = started(run)
+    for agent in (a, b):
+        posted(run, agent, seconds(opened(0, 50)), run.start + 1.0)
+    run.tick(run.start + 1.0)
+    run.lose_agent("b", "was killed by SIGKILL")
+    run.tick(run.start + 2.0)
+    assert [agent.planned for agent in run.agents.by_id.values()] == [950, 50]
+
+    steer(run, 2.0, max=500)
+
+    assert [agent.planned for agent in run.agents.by_id.values()] == [450, 50]
+    assert run.ledger.planned == 500
+    with pytest.raises(WishError, match="agent b is lost"):
+        steer(run, 2.5, max=501)
+
+
+def test_what_is_launched_again_comes_at_the_rate_that_is_asked():
+    run = Run(PLAN, 1)
+    (a,) = started(run, ["a"])
+    steer(run, 0.0, rate=20.0)
+
+    start = posted(run, a, ready(), run.start + 1.0).start
+    assert start is not None
+    assert start.again == 20.0

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from coordinator.tsung.dump import WRITERS, Dump, StatsSample
 from loadgen.stats.histogram import Histogram
@@ -32,6 +33,15 @@ def test_the_text_has_a_statistic_on_each_line():
         "stats: 200 0 1",
         "EndMonitor:{1600,20,250000}",
     ]
+
+
+def test_only_the_text_has_remarks():
+    dump = replace(DUMP, remarks=["asked by hand: max 5"])
+
+    assert WRITERS["text"](0).dump(dump) == b"# asked by hand: max 5\n" + WRITERS["text"](0).dump(
+        DUMP
+    )
+    assert WRITERS["json"](0).dump(dump) == WRITERS["json"](0).dump(DUMP)
 
 
 def test_the_json_is_one_object_that_begins_with_the_start_of_the_run():

@@ -262,3 +262,12 @@ def test_the_json_form_says_the_same_as_the_text():
         )
         for dump in read_text(text)
     ]
+
+
+def test_a_remark_stands_before_the_next_dump_and_only_there():
+    log, text = TsungLog("text", BEGAN), b""
+    log.remark("asked by hand: max 5")
+    text = log.end(BEGAN + 1.0) + log.end(BEGAN + 2.0)
+
+    assert text.splitlines()[0] == b"# asked by hand: max 5"
+    assert text.count(b"asked by hand") == 1

@@ -21,6 +21,7 @@ from loadgen.net.url import TargetUrl
 from loadgen.plan.plan import Plan, Target
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.shares import Share
+from loadgen.plan.steer import PlanChange
 from loadgen.wire import Orders, Start, Welcome
 
 SOURCES = ("10.0.1.1", "10.0.1.2")
@@ -158,3 +159,13 @@ def test_a_place_of_a_redirect_gets_the_pairs_of_its_worker():
         to = numbered_as(job, destination_of(TARGETS[1], part))
         own = to.ways[0].sources
         assert (own.worker, own.workers) == (number, 3)
+
+
+def test_workers_that_begin_after_a_change_have_it_and_its_number_of_users():
+    changes = (PlanChange(1.0, 2, max=4),)
+    orders = Orders(0, changes=changes)
+
+    jobs = jobs_of(part_of(Plan(max=2, rate=10.0)), orders, Start(WHOLE, 0.0), begin=0.0)
+
+    assert [job.changes for job in jobs] == [changes] * 3
+    assert sum(job.share.count(4) for job in jobs) == 4

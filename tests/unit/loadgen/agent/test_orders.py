@@ -11,9 +11,11 @@ from loadgen.agent.orders import (
     comparison,
     place_line,
     readdressing,
+    steering,
 )
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.shares import Share
+from loadgen.plan.steer import PlanChange
 from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.wire import Destination, Orders, Place, Sources, Way, from_wire
 
@@ -129,3 +131,20 @@ def test_a_place_is_one_line_of_two_words():
 
     assert (word, rest) == (b"place", [])
     assert from_wire(json, Place) == place
+
+
+def test_changes_of_the_plan_are_new_once():
+    sent = WorkerOrders()
+    first, second = PlanChange(1.0, 10, rate=5.0), PlanChange(2.0, 20, max=7)
+
+    assert sent.new_changes(Orders(0, changes=(first,))) == (first,)
+    assert sent.new_changes(Orders(0, changes=(first, second))) == (second,)
+    assert sent.new_changes(Orders(0, changes=(second,), steered=1)) == ()
+    assert sent.steered == 2
+
+
+def test_a_steering_is_one_line_of_two_words():
+    change = PlanChange(1.5, 10, phase=0)
+    word, json = steering(change).removesuffix(b"\n").split()
+
+    assert (word, from_wire(json, PlanChange)) == (b"steer", change)

@@ -23,6 +23,7 @@ from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.session_file import digest
 from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import Share
+from loadgen.plan.steer import PlanChange
 from loadgen.plan.transport import Transport
 from tests.jobs import job_on
 from tests.processes import PATIENCE
@@ -208,6 +209,20 @@ async def test_paused_workers_launch_nothing_until_they_are_resumed(server):
         assert not pool.fanin.total.failed
 
 
+async def test_living_workers_launch_the_further_users_of_one_that_has_finished(server):
+    plan = Plan(rate=1.0, max=3, think=0.01, loops=1)
+    start = monotonic()
+    jobs = [job_on(server.port, plan, share=share, start=start) for share in Share().split([1, 1])]
+    async with pool_of(*jobs) as pool:
+        await until(lambda: pool.employed[1].finished, PATIENCE)
+        assert not pool.employed[0].finished
+        pool.steer(PlanChange(1.5, 2, rate=1000.0))
+        pool.steer(PlanChange(1.5, 2, max=9))
+        pool.steer(PlanChange(1.6, 9, max=12))
+
+        assert (await over(pool)).closed == {"done": 12}
+
+
 async def test_users_behind_a_gate_arrive_once_it_opens(server):
     half = Phase(rate=1000.0, max=10, wait=True)
     plan = Plan(phases=(half, half), think=0.05, loops=1)
@@ -361,3 +376,20 @@ async def test_an_order_that_raises_ends_its_worker_with_a_traceback(server):
         assert pool.notes[1] == "worker 0 wrote: Traceback (most recent call last):"
         assert pool.notes[-1] == "worker 0 wrote: KeyError: b'dance'"
         assert pool.tracebacks[CRASHED_WORKER].endswith("KeyError: b'dance'")
+
+
+async def test_workers_follow_a_change_of_the_plan_and_so_do_those_that_replace_them(server):
+    plan = Plan(rate=1.0, max=1000, think=0.1, loops=1000)
+    start = monotonic()
+    jobs = [job_on(server.port, plan, share=share, start=start) for share in Share().split([1, 1])]
+    async with pool_of(*jobs, relaunch_rate=1000.0) as pool:
+        pool.steer(PlanChange(0.01, 1, rate=1000.0))
+        pool.steer(PlanChange(0.02, 11, max=40))
+        assert pool.total == 40
+        await opened(pool, 40)
+        one = pool.employed[0]
+        one.kill()
+        await until(lambda: pool.fanin.total.lost > 0, PATIENCE)
+        await until(lambda: pool.fanin.total.relaunched == pool.fanin.total.lost, PATIENCE)
+
+        assert pool.fanin.total.launched == 40 + pool.fanin.total.relaunched

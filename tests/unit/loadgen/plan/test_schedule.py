@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.plan.phases import Phase
-from loadgen.plan.schedule import PhasedSchedule, Schedule, Span
+from loadgen.plan.schedule import Arriving, PhaseArrivals, PhasedSchedule, Schedule, Span
 from loadgen.plan.shares import Share
 
 WHOLE = Share()
@@ -114,6 +114,7 @@ def test_at_most_max_arrive_and_the_phase_still_lasts_its_duration():
 
     assert at(capped) == [0.0, 0.1, 0.2, 5.0, 6.0]
     assert capped.end() == 7.0
+    assert capped.total == 5
 
 
 def test_a_phase_without_a_rate_lets_time_pass():
@@ -220,3 +221,52 @@ def test_a_share_of_random_times_has_the_dues_of_the_whole():
 
 def test_a_schedule_of_nothing_ends_at_once():
     assert Schedule(10.0, 0, poisson=True).end() == 0
+
+
+# Pieces, as changes of a plan make them.
+
+
+def test_a_piece_that_is_cut_has_the_numbers_that_are_due_before():
+    phase = Phase(rate=10, duration=10.0)
+    piece = PhaseArrivals(0, 5.0, 100, phase, cut=7.05, cut_stop=121)
+
+    assert (piece.end, piece.until, piece.planned, piece.whole) == (7.05, 7.05, 21, 200)
+    assert [number for number, _ in piece.dues(WHOLE)] == list(range(100, 121))
+
+
+def test_a_piece_whose_arrivals_begin_later_has_those_that_fit():
+    full = PhaseArrivals(0, 0.0, 0, Phase(rate=1, duration=3.0), shift=0.75)
+    capped = PhaseArrivals(0, 0.0, 0, Phase(rate=1, duration=3.0, max=1), shift=0.75)
+
+    assert list(full.dues(WHOLE)) == [(0, 0.75), (1, 1.75)]
+    assert list(capped.dues(WHOLE)) == [(0, 0.75)]
+    assert [full.arrived(at) for at in (0.0, 0.75, 2.75)] == [-0.75, 0.0, 2.0]
+
+
+def test_the_integral_of_a_ramp_up_to_a_time():
+    ramp = PhaseArrivals(0, 5.0, 0, Phase(rate=0, rate_to=10, duration=10.0))
+
+    assert [ramp.arrived(at) for at in (5.0, 10.0, 15.0)] == [0.0, 12.5, 50.0]
+
+
+@pytest.mark.parametrize("poisson", [False, True])
+def test_a_plan_without_phases_has_brought_all_by_its_rate_at_a_time(poisson):
+    (piece,) = Schedule(4.0, 8, poisson=poisson).arrivals
+
+    assert piece.until == 2.0
+    assert piece.next_after(0.0) == 0
+    assert piece.next_after(1000.0) == 8
+    due = list(piece.dues(WHOLE))[5][1]
+    assert piece.next_after(due) == 5
+    assert piece.next_after(due + 1e-9) == 6
+
+
+def test_only_phases_are_listed_with_their_times():
+    assert Schedule(4.0, 8).phases_with_spans == ()
+    phase = Phase(rate=1, max=2)
+    assert schedule(phase).phases_with_spans == ((phase, Span(0, 0.0, 2.0, 2)),)
+
+
+def test_a_schedule_has_to_say_which_arrivals_it_has():
+    with pytest.raises(NotImplementedError):
+        _ = Arriving().arrivals

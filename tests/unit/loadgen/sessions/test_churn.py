@@ -211,6 +211,18 @@ def test_another_workers_part_adds_to_the_rate():
     assert sum(churning.churned(tenth / 10) for tenth in range(300)) == 10 * 30 * 0.5
 
 
+def test_phases_that_change_count_from_then_on():
+    churning = churn(span=Span(0, 0.0, 4.0, 0), churn=3.0)
+    assert churning.churned(2.0) == 6
+
+    phase = Phase(duration=2.0, churn=1.0)
+    churning.follow([(phase, Span(0, 4.0, 6.0, 0)), (Phase(rate=1, max=1), Span(0, 6.0, 7.0, 1))])
+
+    assert churning.churned(8.0) == 2
+    churning.follow([])
+    assert not churning
+
+
 def test_a_worker_that_takes_over_owes_nothing_of_the_time_before():
     successor = churn(fraction=0.0, churn=30.0)
     assert successor.next_end == inf

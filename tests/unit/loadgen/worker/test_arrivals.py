@@ -83,3 +83,66 @@ def test_own_and_reassigned_users_are_merged_by_launch(reassigned_first):
     ages = [launch for _, launch, _ in taken(arrivals)]
     assert ages == sorted(ages)
     assert len(ages) == 6 - (not reassigned_first)
+
+
+def hurried(share, gate=0):
+    """Returns the users of `dues`, the last two of six ten times as fast."""
+    return (
+        (number, float(number) if number < 4 else 4.0 + (number - 4) / 10)
+        for number in share.numbers(8)
+    )
+
+
+def later(share):
+    """Returns the users of `hurried` that the change brought."""
+    return (due for due in hurried(share) if due[0] >= 4)
+
+
+def test_a_change_replaces_the_users_from_a_number_on():
+    arrivals = Arrivals(dues, Share(), 1)
+    taken_before = [arrivals.take() for _ in range(2)]
+
+    arrivals.steer(hurried, 4, later)
+
+    assert taken_before == [(0, 0.0), (1, 1.0)]
+    assert [due[::2] for due in taken(arrivals)] == [
+        (2, 2.0),
+        (3, 3.0),
+        (4, 4.0),
+        (5, 4.1),
+        (6, 4.2),
+        (7, 4.3),
+    ]
+    assert arrivals.over
+
+
+@pytest.mark.parametrize(("before", "left"), [(5, [5, 6, 7]), (6, [6, 7])])
+def test_a_change_that_comes_late_launches_no_user_twice(before, left):
+    arrivals = Arrivals(dues, Share(), 1)
+    for _ in range(before):
+        arrivals.take()
+
+    arrivals.steer(hurried, 4, later)
+
+    assert [number for number, _, _ in taken(arrivals)] == left
+
+
+def test_a_change_may_end_all_arrivals():
+    arrivals = Arrivals(dues, Share(), 1)
+
+    arrivals.steer(hurried, 0, lambda share: iter(()))
+
+    assert arrivals.over
+
+
+def test_reassigned_users_follow_a_change_too_before_it_and_after_it():
+    even, odd = Share().split([1, 1])
+    arrivals = Arrivals(dues, even, 1)
+    arrivals.reassign(Reassignment(Unfinished(odd, 0, 0), at=0.0, pace=1000.0), delay=0.0)
+    arrivals.steer(hurried, 4, later)
+    assert [number for number, _, _ in taken(arrivals)] == list(range(8))
+
+    arrivals = Arrivals(dues, even, 1)
+    arrivals.steer(hurried, 4, later)
+    arrivals.reassign(Reassignment(Unfinished(odd, 0, 0), at=0.0, pace=1000.0), delay=0.0)
+    assert [number for number, _, _ in taken(arrivals)] == list(range(8))

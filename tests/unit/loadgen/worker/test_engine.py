@@ -25,6 +25,7 @@ from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.schedule import Span
 from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import Share
+from loadgen.plan.steer import PlanChange, steered
 from loadgen.plan.transport import Transport
 from loadgen.sessions.churn import Churn
 from loadgen.sessions.loop import LoopUser
@@ -454,6 +455,12 @@ def test_the_grain_is_exact_unless_a_worker_wakes_too_often_or_the_plan_says_so(
     assert grain_of(Plan(**asked), part) == grain
 
 
+def test_the_grain_follows_a_rate_that_is_asked_for_later():
+    slow = Plan(rate=1.0, ping="none")
+
+    assert [grain_of(slow, 0.5, rate) for rate in (0.0, 4000.0, 10_000.0)] == [FINE, EXACT, COARSE]
+
+
 async def test_an_engine_wakes_for_users_that_think():
     async with load(plan(max=1, think=0.05, loops=3)) as running:
         await until(lambda: running.tally.opened)
@@ -531,3 +538,25 @@ async def test_a_pause_puts_off_reassigned_users_too():
         running.engine.resume(0.0)
         await until(lambda: running.tally.opened == 20)
         assert running.tally.relaunched == 10
+
+
+async def test_users_follow_a_change_of_the_plan():
+    """Of 100 users at one a second five come at once, and no more."""
+    async with load(plan(rate=1.0, max=100)) as running:
+        await until(lambda: running.tally.opened == 1)
+        running.engine.schedule = steered(running.plan, ())
+        running.engine.steer(PlanChange(0.01, 1, max=6))
+        running.engine.steer(PlanChange(0.02, 1, rate=1000.0))
+        await until(lambda: running.tally.opened == 6)
+        assert running.engine._arrivals.over
+        assert running.tally.launched == 6
+
+
+async def test_a_change_starts_nobody_in_a_drain():
+    async with load(plan(rate=1.0, max=100)) as running:
+        await until(lambda: running.tally.opened == 1)
+        running.engine.schedule = steered(running.plan, ())
+        running.engine.drain(monotonic())
+        running.engine.steer(PlanChange(0.01, 1, rate=1000.0))
+        await until(lambda: running.engine.finished)
+        assert running.tally.launched == 1

@@ -189,7 +189,7 @@ def test_connections_are_compared_with_the_memory_of_the_fleet():
     assert fleet_of(agents, parts).connections == 60_000
     assert list(too_close(Plan(max=48_000), calibrated, parts)) == []
     (said,) = too_close(Plan(max=48_000, target="wss://a/"), calibrated, parts)
-    assert said.startswith("the plan asks for 48,000 connections, this fleet has memory for 7,28")
+    assert said.startswith("the plan asks for 48,000 connections, this fleet has memory for 10,0")
     assert list(too_close(Plan(max=54_000), calibrated, parts)) == [
         "the plan asks for 54,000 connections, this fleet has memory for 60,000, as calibrated on"
         " 2026-11-28: 90 %"

@@ -53,6 +53,7 @@ NOT_HERE = (
     Rule(
         "docs/sessions.md", "A speaker", "is a part of a plan of docs/delivery.md, which is played"
     ),
+    Rule("docs/sessions.md", "user.meet(1000)", "waits for more users than come here"),
     Rule("docs/sessions.md", "shop/", "its folder is the reader's own"),
     Rule("docs/sessions.md", "--har", "its recording is the reader's own: har's own tests"),
     Rule("docs/tsung-log.md", "…", FRAGMENT),
@@ -75,6 +76,7 @@ FILES = (
     Rule("docs/getting-started.md", "async def session", "chat.py"),
     Rule("docs/sessions.md", "A chat:", "chat.py"),
     Rule("docs/sessions.md", "user.row", "login.py"),
+    Rule("docs/sessions.md", "All users talk in one room", "room.py"),
 )
 """The names that commands give to plans and sessions of their page, or of one that it links to."""
 

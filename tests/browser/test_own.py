@@ -56,6 +56,7 @@ def test_own_figures_are_drawn_on_the_page_in_the_report_and_over_each_other(tmp
     assert [line.split()[0] for line in legend(page, CHARTS[3]).splitlines()] == [
         "p50",
         "p90",
+        "p95",
         "p99",
         "max",
     ]

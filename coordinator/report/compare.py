@@ -27,7 +27,7 @@ from loadgen.stats.reasons import KINDS, is_reason
 from loadgen.stats.tally import CHECK
 
 Judgement = Literal["same", "better", "worse", "differs"]
-COMPARED_TIMES = ("p50", "p99")
+COMPARED_TIMES = ("p50", "p95", "p99")
 """The statistics of a histogram, or of a timing of sessions, that every comparison shows."""
 MORE_IS_BETTER = ("opened", "open_peak", "rate_achieved", "plateau_s", "reach")
 LESS_IS_BETTER = (

@@ -104,9 +104,10 @@ def lines(*texts, before=OWN, after=SLOW):
 
 
 def test_what_sessions_count_check_and_time_is_compared():
-    assert figures_of([OWN, SLOW])[-6:] == [
+    assert figures_of([OWN, SLOW])[-7:] == [
         "check.ok",
         "timing.tr_login_p50",
+        "timing.tr_login_p95",
         "timing.tr_login_p99",
         "counter.errors",
         "counter.logins",
@@ -162,6 +163,7 @@ def test_fewer_failed_transactions_are_better():
 def test_any_has_what_sessions_count_check_and_time():
     assert [line.partition(":")[0] for line in lines("any")] == [
         "check.ok",
+        "timing.tr_login_p95",
         "timing.tr_login_p99",
         "counter.errors",
         "counter.logins",

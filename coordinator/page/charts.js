@@ -48,8 +48,8 @@ const byPart = (kind, figure) => (columns) => {
 /** The charts by session or by target, which show where results are split. */
 const chartsBy = (kind) => [
   { name: `${kind}-open`, title: `Open by ${kind}`, show: count, series: byPart(kind, "open") },
-  { name: `${kind}-opened`, title: `Opened a second by ${kind}`, show: count, series: byPart(kind, "opened") },
-  { name: `${kind}-failed`, title: `Failed a second by ${kind}`, show: count, series: byPart(kind, "failed") },
+  { name: `${kind}-opened`, title: `Opened by ${kind}`, unit: "/s", show: count, series: byPart(kind, "opened") },
+  { name: `${kind}-failed`, title: `Failed by ${kind}`, unit: "/s", show: count, series: byPart(kind, "failed") },
   { name: `${kind}-ping`, title: `Ping, due to pong, p99 by ${kind}`, unit: "ms", log: true, show: ms, series: byPart(kind, "ping_rtt_p99_ms") },
 ];
 

@@ -11,6 +11,7 @@ from coordinator.report.expect import (
     STATISTICS,
     TIMING,
     TRANSACTION,
+    check_figure,
     full_name,
     nearest_of,
     part_and_figure,
@@ -27,7 +28,7 @@ from loadgen.stats.reasons import KINDS, is_reason
 from loadgen.stats.tally import CHECK
 
 Judgement = Literal["same", "better", "worse", "differs"]
-COMPARED_TIMES = ("p50", "p99")
+COMPARED_TIMES = ("p50", "p95", "p99")
 """The statistics of a histogram, or of a timing of sessions, that every comparison shows."""
 MORE_IS_BETTER = ("opened", "open_peak", "rate_achieved", "plateau_s", "reach")
 LESS_IS_BETTER = (
@@ -112,7 +113,7 @@ def limits_of(
     """Returns the limits in texts such as `FIGURE`, `FIGURE:10%` and `any`.
 
     Without a percentage the tolerance is the limit. Raises PlanError for a name that is no figure,
-    nor a check, timing or counter of any of the summaries.
+    nor a check, timing or counter of any of the summaries, and for a part that none of them has.
     """
     limits = []
     every = [*MORE_IS_BETTER, *LESS_IS_BETTER, *own_figures(summaries, COMPARED_TIMES)]
@@ -132,11 +133,27 @@ def limits_of(
                 " timing.NAME_STATISTIC or counter.NAME; before it, if wanted, a part such as"
                 " session.NAME., and after it a percentage such as :10%"
             )
+        if part != WHOLE:
+            _check_part(text, part, figure, summaries)
         percent = float(match[2]) if match[2] else tolerance
         named = figure if part == WHOLE else f"{part}.{figure}"
         names = every if match[1] == ANY else [named]
         limits += [RegressionLimit(name, percent) for name in names]
     return limits
+
+
+def _check_part(text: str, part: str, figure: str, summaries: Sequence[Summary]) -> None:
+    """Raises PlanError for a part that no run has, or a figure that no part has."""
+    try:
+        check_figure(figure, part, None)
+    except PlanError as error:
+        raise PlanError(f"--fail-on {text!r}: {error}") from None
+    parts = list(dict.fromkeys(name for summary in summaries for name in summary.parts))
+    if summaries and part not in parts:
+        have = f"they have {', '.join(parts)}" if parts else "their results are not split"
+        raise PlanError(
+            f"--fail-on {text!r}: these runs have no part {part!r}{nearest_of(part, parts)}; {have}"
+        )
 
 
 def _is_limited(name: str) -> bool:

@@ -165,7 +165,7 @@ def parse(text: str, plan: Plan | None = None, option: str = "--expect") -> Expe
     try:
         if part and plan is not None:
             part = part_in(plan, part)
-        _check_figure(figure, part, plan)
+        check_figure(figure, part, plan)
         base = _base_of(figure) if unit == "%" and not _is_percentage(figure) else ""
         bound = number_of(number) * _scale(figure, unit)
         if bound == inf:
@@ -231,7 +231,7 @@ def part_in(plan: Plan, part: str) -> str:
     return f"{kind}.{name}"
 
 
-def _check_figure(figure: str, part: str | None, plan: Plan | None) -> None:
+def check_figure(figure: str, part: str | None, plan: Plan | None) -> None:
     """Raises PlanError for a name that no figure has, or none of a part of the run."""
     kind, _, reason = figure.partition(".")
     if reason:

@@ -40,10 +40,12 @@ def kind_of(column: str) -> Kind:
     """Returns the kind of the values of a column, also of one session or target."""
     if column.startswith((CHECK, TIMING)):
         return "whole" if column.startswith(TIMING) and column.endswith(VALUES) else "decimal"
+    if column.startswith(OWN_WHOLE):
+        return "whole"
     figure = column.rpartition(".")[2]
     if figure in TEXTS:
         return "text"
-    return "whole" if column.startswith(OWN_WHOLE) or figure in WHOLE else "decimal"
+    return "whole" if figure in WHOLE else "decimal"
 
 
 def figures_of(sample: Sample) -> dict[str, Value]:

@@ -104,9 +104,10 @@ def lines(*texts, before=OWN, after=SLOW):
 
 
 def test_what_sessions_count_check_and_time_is_compared():
-    assert figures_of([OWN, SLOW])[-6:] == [
+    assert figures_of([OWN, SLOW])[-7:] == [
         "check.ok",
         "timing.tr_login_p50",
+        "timing.tr_login_p95",
         "timing.tr_login_p99",
         "counter.errors",
         "counter.logins",
@@ -162,6 +163,7 @@ def test_fewer_failed_transactions_are_better():
 def test_any_has_what_sessions_count_check_and_time():
     assert [line.partition(":")[0] for line in lines("any")] == [
         "check.ok",
+        "timing.tr_login_p95",
         "timing.tr_login_p99",
         "counter.errors",
         "counter.logins",
@@ -199,6 +201,29 @@ def test_what_no_session_counts_checks_or_times_is_refused(text, nearest):
         limits_of([text], 5.0, [OWN])
 
     assert nearest in str(mistake.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("session.chater.failed", "did you mean 'session.chatter'?; they have session.chatter"),
+        ("session.chatter.rate_achieved", "is a figure of the whole run alone"),
+        ("session.chatter.reach", "is not a figure"),
+    ],
+)
+def test_a_limit_on_what_no_part_has_is_refused(text, problem):
+    split = changed(parts={"session.chatter": part()})
+
+    with pytest.raises(PlanError) as mistake:
+        limits_of([text], 5.0, [split, SUMMARY])
+
+    assert str(mistake.value).startswith(f"--fail-on {text!r}: ")
+    assert problem in str(mistake.value)
+
+
+def test_a_limit_on_a_part_is_refused_where_results_are_not_split():
+    with pytest.raises(PlanError, match=r"no part .session\.chatter.; their results are not split"):
+        limits_of(["session.chatter.failed"], 5.0, [changed(parts={})])
 
 
 def facts(name, **machine):

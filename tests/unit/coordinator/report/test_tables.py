@@ -1,9 +1,11 @@
 """The tables of a report."""
 
 from coordinator.report.tables import (
+    MAX_ASKED,
     accepted_text,
     address_table,
     agent_table,
+    asked_text,
     check_table,
     compression_text,
     counter_table,
@@ -29,8 +31,10 @@ from coordinator.report.tables import (
 )
 from coordinator.run.hosts import HostSummary
 from coordinator.run.progress import PhaseProgress
+from coordinator.run.steering import AskedChange
 from coordinator.run.summary import ExpectationResult, InvalidSecond
 from coordinator.storage.reader import AgentFacts, RunFacts
+from loadgen.plan.steer import PlanChange
 from loadgen.stats.tally import CheckCounts
 from tests.unit.coordinator.report.summaries import agent, part, percentiles, summary
 
@@ -56,6 +60,19 @@ def test_what_the_server_said_yes_to_is_told_where_it_may_say_so():
     assert accepted_text(summary(opened=40)) == ""
     assert accepted_text(summary(opened=40, appwrite=True)) == "0 of 40 opened"
     assert accepted_text(summary(opened=40, accepted=2)) == "2 of 40 opened"
+
+
+def test_what_was_asked_for_meanwhile_is_told_in_its_order_up_to_a_number():
+    changes = [
+        AskedChange(f"max {number}", number, number, PlanChange(number, 0, max=number))
+        for number in range(1, MAX_ASKED + 3)
+    ]
+
+    assert asked_text(summary()) == ""
+    assert asked_text(summary(changes=changes[:2])) == (
+        "max 1 from second 1, 1 planned; max 2 from second 2, 2 planned"
+    )
+    assert asked_text(summary(changes=changes)).endswith("; and 2 more in summary.json")
 
 
 def test_a_peak_that_may_be_higher_is_told_as_the_least():

@@ -34,6 +34,18 @@ OPTIONAL_PARTS = (
 )
 
 
+def test_a_peak_is_exact_where_no_more_can_have_been_open():
+    assert summary(open_peak=5, open_peak_most=5).peak_is_exact
+    assert not summary(open_peak=5, open_peak_most=6).peak_is_exact
+    assert not summary(open_peak=5, open_peak_most=None).peak_is_exact
+
+
+def test_accepted_says_something_where_a_server_says_yes():
+    assert summary(appwrite=True).awaits_yes
+    assert summary(accepted=1).awaits_yes
+    assert not summary().awaits_yes
+
+
 def test_a_summary_is_read_as_it_was_written():
     written = summary(planned=10, launched=10, failed={"refused": 3}, pauses=[(1.0, None)])
 

@@ -9,10 +9,33 @@ from tests.processes import BIN, PATIENCE, coordinator, environment, free_port
 
 NAMES = ("NAME", "BEFORE", "AFTER")
 """The runs that documents name; here they are one run."""
+PLAN = """
+rate = 20
+max = 20
+hold = 1
+
+[[sessions]]
+kind = "python"
+name = "chatter"
+file = "chatter.py"
+
+[[sessions]]
+kind = "loop"
+name = "watcher"
+"""
+CHATTER = """
+async def session(user):
+    with user.transaction("login"):
+        ws = await user.connect()
+    await ws.close()
+"""
+"""A session with the name, and a transaction with the name, that documents compare."""
 
 
 def test_every_report_is_made(tmp_path):
-    words = ("--local", "1", "--with-target", "--max", "20", "--rate", "20", "--hold", "1")
+    (tmp_path / "chatter.py").write_text(CHATTER)
+    (tmp_path / "plan.toml").write_text(PLAN)
+    words = ("--local", "1", "--with-target", "--plan", str(tmp_path / "plan.toml"))
     with coordinator(tmp_path / "made", *words, f"ws://127.0.0.1:{free_port()}/") as coord:
         assert coord.end() == 0, coord.err
         for name in NAMES:

@@ -1,6 +1,7 @@
 """Whole runs from one plan file: parameters, setup, teardown, expectations."""
 
 import asyncio
+import re
 import signal
 from pathlib import Path
 
@@ -92,8 +93,9 @@ async def test_all_users_have_parameters_and_what_one_agent_has_set_up(tmp_path)
         (f"opened=={USERS}", True),
     ]
     assert summary["teardown_failed"] == 0
-    assert "agent local-1 calls setup (prepare.py)" in said
-    assert "setup printed: opens lobby" in (folder / "agents" / "local-1.log").read_text()
+    called = re.search(r"agent (local-[12]) calls setup \(prepare\.py\)", said)
+    assert called
+    assert "setup printed: opens lobby" in (folder / "agents" / f"{called[1]}.log").read_text()
     files = [path for path in folder.rglob("*") if path.is_file()]
     shown = {path.name for path in files if b"tok-5ecret" in path.read_bytes()}
     assert shown == {"plan.toml"}  # it has the text of prepare.py

@@ -187,7 +187,7 @@ class Job(msgspec.Struct, tag=True):
     changes: tuple[PlanChange, ...] = ()
     """The changes of the plan so far."""
     data: bytes = b""
-    """What the plan's setup returned, as JSON; empty without a setup."""
+    """The result of the plan's setup, as JSON; empty without a setup."""
 
 
 class Wanted(msgspec.Struct, tag=True):
@@ -410,7 +410,7 @@ class Orders(msgspec.Struct):
     stay: bool = False
     """True while an errand may come when its load is over: it does not leave then."""
     data: bytes = b""
-    """What the plan's setup returned, as JSON; repeated with `start` until it has that."""
+    """The result of the plan's setup, as JSON; repeated with `start` until it has that."""
 
 
 def to_wire(message: Any) -> bytes:

@@ -65,7 +65,7 @@ CHANGES: dict[str, type[NewRate | NewMax | NewPhase]] = {
     "max": NewMax,
     "phase": NewPhase,
 }
-"""What an operator may change of a running run's plan, with the form of the request."""
+"""The parts of a plan that an operator may change while it runs, with the form of the request."""
 EXAMPLES = {"rate": '{"rate": 500}', "max": '{"max": 20000}', "phase": '{"phase": ""}'}
 """The bodies that a refusal shows."""
 

@@ -69,7 +69,7 @@ class Sample(msgspec.Struct):
     saturated: list[str] = []
     """The ways in which machines bounded what was measured; empty when they did not."""
     own: OwnFigures = msgspec.field(default_factory=OwnFigures)
-    """What sessions counted, checked and timed in it."""
+    """The counters, checks and timings of sessions in it."""
     parts: dict[str, dict[str, float | None]] = {}
     """The figures by session and by target, where results are split, by the names of the CSV's
     columns: counts that are not 0, and STATISTICS in milliseconds."""

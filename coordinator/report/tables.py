@@ -20,7 +20,7 @@ from loadgen.stats.reasons import ERROR, REJECTED, RESET, SERVER, fault_of, unex
 Table = list[list[str]]
 SliceKind = Literal["session", "target"]
 SLICE_KINDS: tuple[SliceKind, ...] = get_args(SliceKind)
-"""What results are split by."""
+"""The kinds of parts by which results are split."""
 
 HOST_FIGURES = {
     "busy": "busy %",

@@ -30,7 +30,7 @@ class RunSetup:
     def __init__(self, spec: SetupSpec | None) -> None:
         self.stage: Stage = "over" if spec is None else "setup"
         self.data = b""
-        """What setup returned, as JSON; empty while that is unknown."""
+        """The result of setup, as JSON; empty while that is unknown."""
         self.problem = ""
         """Why setup failed; empty when it did not."""
         self.teardown_problem = ""

@@ -176,7 +176,7 @@ class Summary(Counts, kw_only=True, omit_defaults=False):
     pauses: list[tuple[float, float | None]] = msgspec.field(default_factory=list)
     """Begin and end of each pause; no end: the pause lasted until the run was over."""
     changes: list[AskedChange] = msgspec.field(default_factory=list)
-    """What the operator changed of the plan while the run went on."""
+    """The changes that the operator made to the plan while the run went on."""
     breaches: list[str] = msgspec.field(default_factory=list)
     """Statements of the ledger that can't be true once a run is over; they fail the run."""
     not_launched: Count = 0

@@ -87,7 +87,7 @@ class Errands:
     ) -> None:
         """`tree` is the folder with its files; `told` gets each kind and its result."""
         self.result: ErrandResult | None = None
-        """What came of the errand; None while there is none, or it is under way."""
+        """The result of the errand; None while there is none, or it is under way."""
         self._setup = setup
         self._params = to_wire(params)
         self._tree = tree

@@ -29,7 +29,7 @@ class AgentPart(NamedTuple):
     tree: str = ""
     """The folder with the files of sessions in Python; empty without one."""
     data: bytes = b""
-    """What the plan's setup returned, as JSON; empty without a setup."""
+    """The result of the plan's setup, as JSON; empty without a setup."""
 
 
 def connections_in(share: Share, reassignments: Iterable[Reassignment], total: int) -> int:

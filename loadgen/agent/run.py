@@ -108,7 +108,7 @@ class AgentRun:
         self._errands: Errands | None = None
         """The plan's setup and teardown, once their files are written; None without them."""
         self._data = b""
-        """What the plan's setup returned, as JSON; empty until the coordinator has sent it."""
+        """The result of the plan's setup, as JSON; empty until the coordinator has sent it."""
         self._leaves = False
         """True once this agent is to stop: no errand keeps it."""
         self._part: AgentPart | None = None

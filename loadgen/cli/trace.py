@@ -74,7 +74,7 @@ class Stage(NamedTuple):
     tree: str = ""
     """The folder with the files of the plan's code."""
     data: bytes = b""
-    """What the plan's setup returned, as JSON; empty without a setup."""
+    """The result of the plan's setup, as JSON; empty without a setup."""
 
 
 class Player:

@@ -60,7 +60,7 @@ class Scenario:
         self.params: Mapping[str, Any] = NONE
         """The parameters of the plan."""
         self.data: Any = NO_SETUP
-        """What the plan's setup returned."""
+        """The result of the plan's setup."""
         self.wheel: Wheel[Any] = Wheel(start)
         self.woken: float | None = None
         """The end of the think time that the running session has just left, else None."""

@@ -66,8 +66,7 @@ class UnsentRecords(Unsent):
 
     def carry(self, encrypted: bytes, size: int, *, message: bool) -> None:
         """Adds encrypted bytes that carry a number of plain ones."""
-        self.data += encrypted
-        self.add(len(encrypted), message=message)
+        self.add(encrypted, message=message)
         self._carried.append((self._taken + self.size, size))
 
     def take(self, size: int, tally: Tally) -> None:

@@ -70,25 +70,27 @@ class Receiver(Protocol):
         """The transport has ended: by an error, or without one when a side closed it."""
 
 
-class Backlog:
-    """The number of bytes that wait for the kernel, and where messages end in them.
+class Unsent:
+    """Bytes for which the kernel had no room yet, and where messages end in them.
 
-    A transport has one only while bytes wait.
+    A transport has them only while bytes wait.
     """
 
-    __slots__ = ("_ends", "_taken", "size")
+    __slots__ = ("_ends", "_taken", "data", "size")
 
     def __init__(self) -> None:
+        self.data = bytearray()
         self.size = 0
-        """Bytes that wait."""
+        """Bytes that wait; at the end, those that were never taken."""
         self._taken = 0
         """Bytes that waited and were taken."""
         self._ends: deque[int] = deque()
         """The numbers of the bytes, counted from 1, that are the ends of messages."""
 
-    def add(self, size: int, *, message: bool) -> None:
+    def add(self, data: bytes, *, message: bool) -> None:
         """Adds bytes, of which with `message` the last one is the end of a message."""
-        self.size += size
+        self.data += data
+        self.size += len(data)
         if message:
             self._ends.append(self._taken + self.size)
 
@@ -107,23 +109,9 @@ class Backlog:
             tally.messages_sent += 1
 
     def drop(self, tally: Tally) -> None:
-        """Counts the messages that the kernel never took whole; the size stays."""
+        """Counts the messages that the kernel never took whole; the size alone stays."""
         tally.messages_unsent += len(self._ends)
         self._ends.clear()
-
-
-class Unsent(Backlog):
-    """Bytes for which the kernel had no room yet."""
-
-    __slots__ = ("data",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.data = bytearray()
-
-    def drop(self, tally: Tally) -> None:
-        """Counts the messages that the kernel never took whole, and forgets the bytes."""
-        super().drop(tally)
         self.data.clear()
 
 
@@ -156,8 +144,7 @@ class PlainTransport:
             if self._fd == ENDED:
                 tally.messages_unsent += message
                 return False
-            self._unsent.data += data
-            self._unsent.add(len(data), message=message)
+            self._unsent.add(data, message=message)
             return self._unsent.size > HIGH_WATER
         try:
             sent = os.write(self._fd, data)
@@ -170,8 +157,7 @@ class PlainTransport:
         tally.bytes_sent += sent
         if sent < len(data):
             self._unsent = unsent = Unsent()
-            unsent.data += data[sent:]
-            unsent.add(len(unsent.data), message=message)
+            unsent.add(data[sent:], message=message)
             self._transports.watch(self._fd, writable=True)
             return unsent.size > HIGH_WATER
         if message:

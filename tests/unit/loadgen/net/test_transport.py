@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from loadgen.net.transport import HIGH_WATER, LOW_WATER, Backlog, ByteTransport, Transports
+from loadgen.net.transport import HIGH_WATER, LOW_WATER, ByteTransport, Transports, Unsent
 from loadgen.stats.recorder import Recorder
 from loadgen.stats.tally import Tally
 from tests.unit.wire_ends import tcp_pair, until
@@ -153,22 +153,22 @@ async def test_a_message_to_a_server_that_is_gone_is_unsent():
         assert counted(transports.recorder.tally) == (0, 0, 1)
 
 
-def test_a_backlog_counts_a_message_with_its_last_byte():
+def test_unsent_bytes_count_a_message_with_its_last_byte():
     tally = Tally()
-    backlog = Backlog()
-    backlog.add(10, message=True)
-    backlog.add(5, message=False)
-    backlog.add(10, message=True)
-    backlog.add(10, message=True)
-    assert backlog.size == 35
+    unsent = Unsent()
+    unsent.add(bytes(10), message=True)
+    unsent.add(bytes(5), message=False)
+    unsent.add(bytes(10), message=True)
+    unsent.add(bytes(10), message=True)
+    assert unsent.size == 35
 
     found = []
     for size in (9, 1, 5, 9, 1):
-        backlog.take(size, tally)
+        unsent.take(size, tally)
         found.append(counted(tally)[:2])
     assert found == [(9, 0), (10, 1), (15, 1), (24, 1), (25, 2)]
-    backlog.drop(tally)
-    backlog.drop(tally)
+    unsent.drop(tally)
+    unsent.drop(tally)
     assert counted(tally) == (25, 2, 1)
 
 

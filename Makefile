@@ -118,7 +118,7 @@ $(AUDIT)/python:
 sbom: $(AUDIT)/python ## build/sbom.json: every package that a run takes, with its hashes, in the form of CycloneDX
 	$(AUDIT)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --validate -o build/sbom.json requirements.lock
 
-audit: $(AUDIT)/python ## known weaknesses of the packages in the lock files; asks pypi.org
+audit: $(AUDIT)/python ## known weaknesses of the packages in the lock files; asks PyPI
 	$(AUDIT)/pip-audit --strict --disable-pip --require-hashes $(addprefix -r ,$(wildcard *.lock))
 
 lock: $(DEV) ## writes the three lock files anew from pyproject.toml: what a run takes, what tests take, what the docs take

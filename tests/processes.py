@@ -23,6 +23,11 @@ BIN = Path(sys.executable).parent
 SET_DEATH_SIGNAL = 1
 """PR_SET_PDEATHSIG of linux/prctl.h."""
 _prctl: Callable[[int, int], int] = ctypes.CDLL(None).prctl
+GIVEN_PORTS = range(15_000, 20_000)
+"""Ports of servers that tests start; below net.ipv4.ip_local_port_range, and beside the ports from
+20,000 on that tests give to agents."""
+_refusing: list[socket.socket] = []
+"""Bound sockets that nobody listens at."""
 PATIENCE = 30.0
 """Seconds that an event may take; a test waits this long only when it fails."""
 
@@ -379,7 +384,21 @@ def own_source() -> str:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Returns a port that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind((host, 0))
-        return int(sock.getsockname()[1])
+    """Returns a port that was free a moment ago.
+
+    It is none of those that Linux gives to outgoing connections and to port 0: beside other
+    tests, one of them soon took it.
+    """
+    for port in random.sample(GIVEN_PORTS, 100):
+        with socket.socket() as sock, suppress(OSError):
+            sock.bind((host, port))
+            return port
+    raise RuntimeError(f"none of 100 ports of {host} is free")
+
+
+def refusing_port(host: str = "127.0.0.1") -> int:
+    """Returns a port that refuses connections as long as this process lives."""
+    sock = socket.socket()
+    sock.bind((host, 0))
+    _refusing.append(sock)
+    return int(sock.getsockname()[1])

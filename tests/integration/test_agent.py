@@ -24,6 +24,7 @@ from tests.processes import (
     get_json,
     is_gone,
     opens,
+    refusing_port,
 )
 
 LOAD = ("--agents", "1", "--max", "100", "--rate", "1000", "--think", "1")
@@ -237,7 +238,7 @@ def test_an_agent_refuses_a_target_that_it_was_not_allowed(tmp_path):
 
 def test_the_default_metrics_port_gives_way_and_a_chosen_one_does_not():
     """The agent logs a free port when another process has the default one."""
-    nobody = f"http://127.0.0.1:{free_port()}"
+    nobody = f"http://127.0.0.1:{refusing_port()}"
     with closing(socket.socket()) as sock:
         with suppress(OSError):
             sock.bind(("127.0.0.1", 9646))

@@ -7,7 +7,16 @@ import signal
 
 import pytest
 
-from tests.processes import Coordinator, agent, coordinator, eventually, free_port, get_json, opens
+from tests.processes import (
+    Coordinator,
+    agent,
+    coordinator,
+    eventually,
+    free_port,
+    get_json,
+    opens,
+    refusing_port,
+)
 
 LOAD = ("--max", "100", "--rate", "1000", "--think", "1")
 HELD = (*LOAD, "--agents", "1", "--hold", "600")
@@ -79,7 +88,7 @@ def test_an_agent_that_stops_before_the_start_reports_it(tmp_path, server):
 
 
 def test_an_agent_that_waits_for_a_coordinator_stops_at_once():
-    with agent(f"http://127.0.0.1:{free_port()}") as waiting:
+    with agent(f"http://127.0.0.1:{refusing_port()}") as waiting:
         waiting.says("waiting for a coordinator")
         waiting.send(signal.SIGINT)
         assert waiting.end() == 0

@@ -24,6 +24,7 @@ from tests.processes import (
     free_port,
     own_source,
     process,
+    refusing_port,
     target,
 )
 
@@ -218,7 +219,7 @@ def test_a_target_that_is_killed_ends_what_was_open_and_refuses_the_rest(tmp_pat
 def test_where_nothing_listens_all_are_refused_and_nothing_is_waited_for(tmp_path):
     """The hold is ten minutes: only a run that ends with its last connection passes."""
     with (
-        coordinator(tmp_path, url_of(free_port()), *HELD, "--max", "100") as coord,
+        coordinator(tmp_path, url_of(refusing_port()), *HELD, "--max", "100") as coord,
         agent(coord.url),
     ):
         adds_up(

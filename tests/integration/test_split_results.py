@@ -5,7 +5,7 @@ import re
 from collections import Counter
 
 from loadgen.planfile import read_plan
-from tests.processes import agent, coordinator, eventually, free_port, get, opens, run
+from tests.processes import agent, coordinator, eventually, get, opens, refusing_port, run
 
 USERS = 120
 PLAN = """\
@@ -49,7 +49,7 @@ def expected_of(path):
 
 
 def test_results_are_split_by_session_and_by_target_everywhere(tmp_path, server):
-    dead = f"ws://127.0.0.1:{free_port()}/"
+    dead = f"ws://127.0.0.1:{refusing_port()}/"
     plan = tmp_path / "plan.toml"
     plan.write_text(PLAN.format(users=USERS, server=server.ws, dead=dead))
     sessions, targets = expected_of(plan)

@@ -15,7 +15,7 @@ from coordinator.cli.coord import coord
 from loadgen.cli.agent import agent as agent_command
 from loadgen.cli.target import command as target_command
 from tests.debian import installed
-from tests.processes import BIN, PATIENCE, Agent, Coordinator, free_port
+from tests.processes import BIN, PATIENCE, Agent, Coordinator, refusing_port
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "systemd"
 COMMANDS = {"agent": agent_command, "coord": coord, "target": target_command}
@@ -107,7 +107,7 @@ def manager(folder: Path) -> Iterator[Manager]:
 
 def test_an_agent_notifies_when_it_is_ready_and_when_it_ends(tmp_path):
     with manager(tmp_path) as systemd:
-        nobody = f"http://127.0.0.1:{free_port()}"
+        nobody = f"http://127.0.0.1:{refusing_port()}"
         with closing(Agent(nobody, env=systemd.environment)) as agent:
             assert systemd.receive() == "READY=1"
             assert agent.page

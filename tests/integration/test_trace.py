@@ -7,7 +7,7 @@ import pytest
 
 from tests.integration.test_http_sessions import ROOT, SCRIPT
 from tests.login_server import login_process
-from tests.processes import free_port, process, run
+from tests.processes import free_port, process, refusing_port, run
 
 FAILS = """
 async def helper(ws):
@@ -100,7 +100,7 @@ def test_ctrl_c_prints_what_there_is_and_ends_with_130():
 
 
 def test_a_refused_connection_fails_and_is_explained():
-    done = run("loadgen-coord", "--trace", f"ws://127.0.0.1:{free_port()}/")
+    done = run("loadgen-coord", "--trace", f"ws://127.0.0.1:{refusing_port()}/")
 
     assert done.returncode == 1
     assert "connection failed: refused" in done.stdout

@@ -25,6 +25,7 @@ from tests.processes import (
     environment,
     eventually,
     free_port,
+    refusing_port,
     run,
     target,
 )
@@ -177,7 +178,7 @@ def test_a_socks_login_that_fails_is_a_reason_of_its_own(tmp_path, server, useri
 
 
 def test_a_target_that_the_proxy_does_not_reach_is_refused_in_its_words(tmp_path):
-    url = f"ws://127.0.0.1:{free_port()}/"
+    url = f"ws://127.0.0.1:{refusing_port()}/"
     with microsocks() as port:
         summary, said = loaded(tmp_path / "a", url, "--proxy", f"socks5://127.0.0.1:{port}")
     assert summary["failed"] == {"proxy_refused": COUNT}
@@ -190,7 +191,7 @@ def test_a_target_that_the_proxy_does_not_reach_is_refused_in_its_words(tmp_path
 
 
 def test_a_proxy_that_does_not_listen_is_refused_like_a_target(tmp_path, server):
-    proxy = f"http://127.0.0.1:{free_port()}"
+    proxy = f"http://127.0.0.1:{refusing_port()}"
     summary, _ = loaded(tmp_path, server.ws, "--proxy", proxy)
 
     assert summary["failed"] == {"refused": COUNT}
@@ -198,7 +199,7 @@ def test_a_proxy_that_does_not_listen_is_refused_like_a_target(tmp_path, server)
 
 def test_a_proxy_of_the_environment_is_ignored_aloud(tmp_path):
     """No program's own proxy changes what is measured; the line names the option."""
-    more = environment() | {"HTTPS_PROXY": f"http://u:{PASSWORD}@127.0.0.1:{free_port()}"}
+    more = environment() | {"HTTPS_PROXY": f"http://u:{PASSWORD}@127.0.0.1:{refusing_port()}"}
     planned = ("--dry-run", "--local", "1", "--max", str(COUNT))
     ended = run("loadgen-coord", "wss://192.0.2.1/", *planned, env=more)
 

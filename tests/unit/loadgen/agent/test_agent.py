@@ -13,7 +13,7 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.sessions import Loop
 from loadgen.values import Endpoint
 from loadgen.version import VERSION
-from tests.processes import PATIENCE, free_port
+from tests.processes import PATIENCE, refusing_port
 from tests.unit.loadgen.agent.gathering import gathering, settings_for
 from tests.unit.wire_ends import until
 
@@ -100,7 +100,7 @@ async def test_an_agent_waits_for_a_coordinator_that_reads_its_journal(tmp_path,
 
 
 async def test_an_agent_waits_for_a_coordinator_that_is_not_there_yet(caplog):
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{refusing_port()}"
     lines = await waiting_for(Agent(settings_for(url)), caplog, "waiting for")
 
     assert lines == [f"waiting for a coordinator at {url}"]

@@ -22,7 +22,7 @@ from loadgen.http.client import CoordinatorClient, TooLongError, distrust, trust
 from loadgen.http.server import HttpServer
 from loadgen.http.token import Token
 from loadgen.values import Endpoint
-from tests.processes import PATIENCE, free_port
+from tests.processes import PATIENCE, refusing_port
 from tests.unit.timing import MS
 
 ANSWER = 1000
@@ -222,7 +222,7 @@ async def test_a_port_without_tls_is_one_that_may_be_http(tls):
 
 
 async def test_a_port_at_which_nothing_listens_is_worth_a_retry():
-    assert await failure(f"http://127.0.0.1:{free_port()}", True) == ""
+    assert await failure(f"http://127.0.0.1:{refusing_port()}", True) == ""
 
 
 def test_without_options_the_authorities_of_the_system_are_trusted(tls):
@@ -291,6 +291,6 @@ async def test_the_first_of_several_posts_decides_on_when_it_is_too_late(monkeyp
 
 
 async def test_a_post_that_is_refused_is_not_sent_again():
-    async with client_of(f"http://127.0.0.1:{free_port()}") as coordinator:
+    async with client_of(f"http://127.0.0.1:{refusing_port()}") as coordinator:
         with pytest.raises(aiohttp.ClientConnectorError):
             await coordinator.insist("/deaf?deaf=0", b"hello", ANSWER)

@@ -9,7 +9,7 @@ from websockets.asyncio.server import serve
 
 from loadgen.plan.plan import Plan
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
-from tests.processes import free_port
+from tests.processes import refusing_port
 from tests.unit.loads import Load
 
 ONE = Plan(max=1, rate=500.0, hold=0.0)
@@ -42,7 +42,7 @@ async def loading(port, ports):
 
 
 async def test_a_connection_that_fails_says_under_which_reason_it_counts():
-    async with loading(free_port(), range(24_900, 24_950)) as (running, caught):
+    async with loading(refusing_port(), range(24_900, 24_950)) as (running, caught):
         ledger = await running.over()
 
     (error,) = caught.errors

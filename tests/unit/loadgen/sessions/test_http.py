@@ -10,7 +10,7 @@ from aiohttp import ClientResponse
 from loadgen.sessions.errors import HttpFailed
 from loadgen.sessions.user import User
 from tests.login_server import SLOW
-from tests.processes import free_port
+from tests.processes import refusing_port
 from tests.unit.http_load import SOURCE, http_load
 from tests.unit.timing import MS
 from tests.unit.wire_ends import until
@@ -155,7 +155,7 @@ async def test_a_request_without_a_reply_is_counted_by_its_reason(path, options,
 async def test_nothing_that_listens_is_refused():
     async def session(user):
         with pytest.raises(HttpFailed, match="refused"):
-            await user.http.get(f"http://127.0.0.1:{free_port()}/")
+            await user.http.get(f"http://127.0.0.1:{refusing_port()}/")
         await user.connect("/ws")
 
     async with http_load(session) as (running, _):

@@ -11,7 +11,7 @@ from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
 from loadgen.trace.http import TracedHttp
 from loadgen.trace.trace import Trace
 from loadgen.trace.users import TracedLoopUser, TracedUser
-from tests.processes import free_port
+from tests.processes import refusing_port
 from tests.unit.loads import Load
 from tests.unit.wire_ends import until
 
@@ -163,7 +163,7 @@ async def test_a_connection_that_fails_is_shown():
         with pytest.raises(ConnectFailed):
             await user.connect()
 
-    trace, lines = await steps(session, is_script=True, port=free_port())
+    trace, lines = await steps(session, is_script=True, port=refusing_port())
 
     assert lines[1:] == ["connection failed: refused", "the session failed"]
     assert trace.failed
@@ -181,7 +181,7 @@ async def test_a_loop_shows_its_connection_and_its_end():
 
 
 async def test_a_loop_that_is_refused_has_failed():
-    async with load(port=free_port()) as running:
+    async with load(port=refusing_port()) as running:
         trace, lines = shown_by(running, TracedLoopUser)
         await running.over()
 

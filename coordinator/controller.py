@@ -118,7 +118,7 @@ class Controller:
             else None
         )
         if settings.calibrate:
-            run.fixed = "a calibration keeps to its own plan"
+            run.steering.fixed = "a calibration keeps to its own plan"
         server.seconds = folder.seconds.since
         server.recorded = journal.written
         server.live.folder = folder.path.name
@@ -407,7 +407,7 @@ class Controller:
         if self._tsung_log is None:
             scripted = any(isinstance(spec, Script) for spec in self._settings.plan.session_specs)
             self._tsung_log = TsungLog(form, second_0, scripted=scripted)
-        asked = self._run.asked()
+        asked = self._run.steering.asked()
         for change in asked[self._remarked :]:
             self._tsung_log.remark(f"asked by hand: {change}")
         self._remarked = len(asked)

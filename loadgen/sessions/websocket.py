@@ -1,7 +1,7 @@
 """A connection as a session holds it: to send, receive, ping and close.
 
-Each of these suspends the session on its user (see user.py), without an asyncio task or future. In
-a task, which has its own way to wait, each awaits a future.
+Each of these suspends the session on its user (see driver.py), without an asyncio task or future.
+In a task, which has its own way to wait, each awaits a future.
 """
 
 import asyncio

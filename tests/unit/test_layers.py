@@ -54,6 +54,7 @@ PURE_MODULES = {
     "loadgen.net.frames",
     "loadgen.net.handshake",
     "loadgen.net.refusal",
+    "loadgen.agent.contact",
     "loadgen.agent.jobs",
     "loadgen.agent.orders",
     "loadgen.agent.outbox",

@@ -32,6 +32,7 @@ LAYERS = (
     "coordinator.screen",
     "coordinator.preflight coordinator.display coordinator.doubts coordinator.scraper",
     "coordinator.calibrate coordinator.local coordinator.settings coordinator.embedded",
+    "coordinator.disk_watch coordinator.outlets coordinator.publishing",
     "coordinator.controller coordinator.dryrun coordinator.trace",
     "coordinator.app",
     "coordinator.cli",

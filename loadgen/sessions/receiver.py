@@ -11,7 +11,8 @@ from loadgen.net.connection import CLOSING, Connection, Owner, Terms
 from loadgen.net.frames import Event, Parser
 from loadgen.net.handshake import Reply
 from loadgen.sessions.websocket import Holder, WebSocket
-from loadgen.stats.deliveries import Deliveries, Heard
+from loadgen.stats.deliveries import Deliveries
+from loadgen.stats.heard import Heard
 from loadgen.stats.recorder import Recorder
 
 MAX_STAMPED_BYTES = 65_536

@@ -19,7 +19,7 @@ from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.tasks import LEAVE_TIMEOUT, cause_of
 from loadgen.sessions.user_state import Pause, UserState
-from loadgen.sessions.websocket import Awaited, Handler, WebSocket
+from loadgen.sessions.waits import Awaited, AwaitedConnection, Handler
 from loadgen.stats.reasons import DONE, DRAINED, ERROR, NOT_CONNECTED
 from loadgen.stats.recorder import Recorder
 from loadgen.stats.tally import name_of
@@ -73,7 +73,7 @@ class SessionDriver(CurrentTask):
         super().__init__(number, due)
         self.scenario = scenario
         self.recorder: Recorder = scenario.recorder_of(number)
-        self.sockets: tuple[WebSocket, ...] = ()
+        self.sockets: tuple[AwaitedConnection, ...] = ()
         """Its connections that have not ended."""
         self.burst = 0
         """Bytes sent since others had their turn; see WebSocket.send."""
@@ -100,7 +100,7 @@ class SessionDriver(CurrentTask):
             return UserState.RUNNING
         if isinstance(self._waiting, Pause):
             return UserState[self._waiting.name]
-        on_connection = isinstance(self._waiting, WebSocket)
+        on_connection = isinstance(self._waiting, AwaitedConnection)
         return UserState.ON_CONNECTION if on_connection else UserState.ON_FUTURE
 
     @property
@@ -156,7 +156,7 @@ class SessionDriver(CurrentTask):
         yield Pause.THINKING
 
     def wait_for(
-        self, socket: WebSocket, what: Awaited, seconds: float | None
+        self, socket: AwaitedConnection, what: Awaited, seconds: float | None
     ) -> Generator[Any, Any, Any]:
         """Suspends the session until `happened` reports this connection.
 
@@ -175,12 +175,12 @@ class SessionDriver(CurrentTask):
         finally:
             socket.awaited = None
 
-    def happened(self, what: WebSocket, value: Any) -> None:
+    def happened(self, what: AwaitedConnection, value: Any) -> None:
         """Resumes the session with a value, if it waits for this connection."""
         if self._waiting is what:
             self._go_on(value)
 
-    def broken_off(self, what: WebSocket, reason: str) -> None:
+    def broken_off(self, what: AwaitedConnection, reason: str) -> None:
         """Raises ConnectionEnded in the session, if it waits for this connection."""
         if self._waiting is what:
             self._go_on(ConnectionEnded, reason)
@@ -230,7 +230,7 @@ class SessionDriver(CurrentTask):
         draining = self.scenario.population.draining and not self._leaving
         if draining and not any(socket.open for socket in self.sockets):
             self.close_all(DRAINED)  # a session that always connects again would never end
-        elif isinstance(awaits, Pause | WebSocket):
+        elif isinstance(awaits, Pause | AwaitedConnection):
             self._waiting = awaits
         elif asyncio.isfuture(awaits):
             # Reset, as asyncio's tasks do it: another coroutine may await it next.
@@ -257,7 +257,7 @@ class SessionDriver(CurrentTask):
 
     def opened(self, connection: Connection, now: float) -> None:
         """Resumes the session with its connection: the 101 is valid. `now` is monotonic."""
-        assert isinstance(connection, WebSocket)
+        assert isinstance(connection, AwaitedConnection)
         self.due = None
         self.scenario.connections.opened(connection, connection.due, now)
         connection.happened(Awaited.OPENING, None)
@@ -267,7 +267,7 @@ class SessionDriver(CurrentTask):
 
         A session that thinks goes on when its last connection has ended.
         """
-        assert isinstance(connection, WebSocket)
+        assert isinstance(connection, AwaitedConnection)
         self.due = None
         self.scenario.connections.ended(connection, reason)
         self._hold(tuple(socket for socket in self.sockets if socket is not connection))
@@ -282,7 +282,7 @@ class SessionDriver(CurrentTask):
         elif self._waiting is Pause.THINKING and not self.sockets and not never_open:
             self._go_on(ConnectionEnded, reason)
 
-    def _resume_at_end(self, socket: WebSocket, reason: str) -> None:
+    def _resume_at_end(self, socket: AwaitedConnection, reason: str) -> None:
         if socket.awaited is Awaited.END:
             self._go_on(None)
         elif socket.awaited is Awaited.OPENING:
@@ -375,7 +375,7 @@ class SessionDriver(CurrentTask):
             ends[reason] = ends.get(reason, 0) + 1
         population.ended(self, self.recorder, reason, failed=failed, raised=self.raised)
 
-    def _hold(self, sockets: tuple[WebSocket, ...]) -> None:
+    def _hold(self, sockets: tuple[AwaitedConnection, ...]) -> None:
         if sockets:
             self.scenario.population.idle.pop(self, None)
         elif self.sockets:

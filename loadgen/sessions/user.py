@@ -19,7 +19,8 @@ from loadgen.sessions.driver import MAX_SAMPLE_LENGTH, SessionDriver
 from loadgen.sessions.errors import CheckFailed, ConnectFailed
 from loadgen.sessions.scenario import NO_SETUP, Scenario
 from loadgen.sessions.think_times import ThinkTimes
-from loadgen.sessions.websocket import Awaited, WebSocket
+from loadgen.sessions.waits import Awaited
+from loadgen.sessions.websocket import WebSocket
 from loadgen.stats.reasons import BAD_REQUEST, TIMEOUT
 from loadgen.stats.recorder import (
     MAX_CHECK_SAMPLES,

@@ -9,7 +9,8 @@ import pytest
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
 from loadgen.sessions.tasks import SessionTask, UserTasks, cause_of
 from loadgen.sessions.user import User
-from loadgen.sessions.websocket import Awaited, WebSocket
+from loadgen.sessions.waits import Awaited
+from loadgen.sessions.websocket import WebSocket
 from tests.unit.loadgen.sessions.echo_server import ended, load
 from tests.unit.timing import MS
 from tests.unit.wire_ends import until

@@ -5,7 +5,6 @@ That goes to the run directory, the port and the terminal.
 
 import asyncio
 import os
-import ssl
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,16 +15,17 @@ import msgspec
 
 from coordinator.calibrate import Calibrator
 from coordinator.clock import Clock
+from coordinator.disk_watch import DiskWatch
 from coordinator.display import display_on
 from coordinator.doubts import doubts_of
 from coordinator.http.server import Server
-from coordinator.influx.exporter import Exporter, finish
+from coordinator.influx.exporter import finish
 from coordinator.local import LocalAgents, LocalProcesses, local_names
+from coordinator.outlets import SecondOutlets
 from coordinator.preflight import ignored_proxy
-from coordinator.publisher import Publisher
+from coordinator.publishing import publisher_of
 from coordinator.report.abort import AbortWatch
 from coordinator.report.html import html_report
-from coordinator.report.samples import Sampler
 from coordinator.report.summary import EXIT_CODES, summary_of
 from coordinator.report.text import outcome, text_report
 from coordinator.run.agents import LOST_AFTER, STALL
@@ -33,7 +33,6 @@ from coordinator.run.calibration import table
 from coordinator.run.notices import Notice
 from coordinator.run.run import Run
 from coordinator.run.summary import Summary
-from coordinator.run.timeline import Entry, Row
 from coordinator.scrape import Scrape
 from coordinator.scraper import Scraper
 from coordinator.settings import RunSettings
@@ -42,14 +41,10 @@ from coordinator.storage.journal import Head, Journal, replay
 from coordinator.storage.reader import read_run
 from coordinator.storage.writer import RunDir
 from coordinator.text import one_line
-from coordinator.tsung.log import TsungLog
 from loadgen.errors import FleetError, OperatorError
 from loadgen.http.token import exposure
 from loadgen.machine.clock import clock_name
-from loadgen.net.credentials import show, trust
-from loadgen.plan.sessions import Script
-from loadgen.stats.delivery import Published, PublisherClock
-from loadgen.stats.recorder import MICROSECONDS
+from loadgen.stats.delivery import PublisherClock
 from loadgen.values import Endpoint
 
 TICK = 0.2
@@ -58,8 +53,6 @@ SAVE_EVERY = 5.0
 """Seconds between two versions of summary.json while the run goes on."""
 LAST_ORDERS_TIMEOUT = 2.0
 """Seconds that the port stays open at the end for agents that were not ordered to stop yet."""
-STANDSTILL = 3.0
-"""Seconds at the same write after which the disk is said to stand still."""
 LAST_FILES_TIMEOUT = 60.0
 """Seconds that the last files of a run wait for a disk that stands still."""
 
@@ -84,32 +77,17 @@ class Controller:
         self._folder = folder
         self._journal = journal
         self._disk = disk
-        self._stands_still = False
-        """True while the operator knows that the disk stands still."""
         self.local_processes = LocalProcesses()
         self._display = display_on(sys.stderr if settings.json else sys.stdout)
         self._shown: tuple[str, int] = ("", 0)
         """The state and the second that the display shows."""
         self._saved = clock.now()
         """The time of the last version of summary.json, on the clock of the run."""
-        self._warned: set[str] = set()
-        """The complaints of the files that the operator was warned of."""
         self._ended: set[str] = set()
         """The names of the local processes that were found to have ended."""
         self._abort_watch = AbortWatch(settings.abort_on)
         self._wall = time() - clock.now()
         """The wall clock when the clock of the run shows 0, in seconds since 1970."""
-        self._second_0: float | None = None
-        """The start of second 0 by the wall clock, in seconds since 1970; None until it is set."""
-        self._tsung_log: TsungLog | None = None
-        self._remarked = 0
-        """The number of changes of the plan that tsung.log has."""
-        self._sampler = Sampler(settings.plan)
-        """Makes the samples of the exporters."""
-        self._exporters = [
-            Exporter(receiver, folder.path.name, lambda: self._second_0 or 0.0, self._warn)
-            for receiver in settings.export
-        ]
         self._calibrator = (
             Calibrator(
                 settings.plan.urls[0], settings.out, lambda: run.phase(clock.now()), self._warn
@@ -117,8 +95,12 @@ class Controller:
             if settings.calibrate
             else None
         )
+        self._outlets = SecondOutlets(
+            settings, run, folder, server, self._calibrator, journal.head.wall_time, self._warn
+        )
+        self._disk_watch = DiskWatch(disk, folder, journal, run.notices, self._warn)
         if settings.calibrate:
-            run.fixed = "a calibration keeps to its own plan"
+            run.steering.fixed = "a calibration keeps to its own plan"
         server.seconds = folder.seconds.since
         server.recorded = journal.written
         server.live.folder = folder.path.name
@@ -162,7 +144,7 @@ class Controller:
         folder = RunDir.reopen(journal.folder, settings.plan, journal.head.started, disk)
         controller = cls(settings, clock, run, server, folder, journal, disk)
         for entry in replay(journal.folder, run):
-            controller._write(entry)
+            controller._outlets.write(entry)
             # The port answers meanwhile: agents learn that their coordinator lives.
             await asyncio.sleep(0)
         run.notices.take()  # the coordinator that died has shown them
@@ -185,17 +167,22 @@ class Controller:
         try:
             await self._start(local_agents)
             self._announce(local_agents)
-            beside = [asyncio.create_task(self._scraper().run()), *self._start_publisher()]
+            beside = [asyncio.create_task(self._scraper().run())]
+            publisher = publisher_of(self._settings, self._run, self._clock, self._warn)
+            if publisher is not None:
+                beside.append(asyncio.create_task(publisher.run()))
             if self._calibrator is not None:
                 beside.append(asyncio.create_task(self._calibrator.publish()))
-            exporting = [asyncio.create_task(exporter.run()) for exporter in self._exporters]
+            exporting = [
+                asyncio.create_task(exporter.run()) for exporter in self._outlets.exporters
+            ]
             try:
                 await self._drive(beside)
                 _cancel(beside)
                 await self._wait_for_agents()
             finally:
                 _cancel(beside)
-                await finish(self._exporters, exporting)
+                await finish(self._outlets.exporters, exporting)
             await self._write_last_files()
         except OperatorError:
             self._journal.end()  # a run that never began can't be resumed
@@ -205,7 +192,7 @@ class Controller:
             self._folder.close()
             self._journal.close()
             # What stands still has had its time when the last files were written.
-            still = self._disk.stands_still() > STANDSTILL
+            still = self._disk_watch.stands_still
             if await self._disk.done(0.0 if still else LAST_FILES_TIMEOUT):
                 self._disk.stop()
             else:
@@ -278,44 +265,6 @@ class Controller:
             self._warn,
         )
 
-    def _start_publisher(self) -> list[asyncio.Task[None]]:
-        """Starts the publisher, where the plan has one that speaks HTTP."""
-        plan, run, now = self._settings.plan, self._run, self._clock.now
-        if plan.publish is None or plan.publish.by != "http":
-            return []
-        publisher = Publisher(
-            plan.publish,
-            [server.url for server in plan.servers],
-            # Numbers begin at 0, also in a resumed run: its process has another id.
-            f"{clock_name()}-{run.key}-{os.getpid()}",
-            tls=self._publisher_tls(),
-            may_publish=lambda: run.may_publish(now()),
-            published=self._add_publication,
-            failed=lambda reason: run.publication_failed(reason, now()),
-            warn=self._warn,
-        )
-        return [asyncio.create_task(publisher.run())]
-
-    def _publisher_tls(self) -> ssl.SSLContext:
-        """Returns the context of the publisher.
-
-        It shows what the first user shows, and trusts the plan's authorities and the system's.
-        """
-        credentials = self._settings.credentials
-        context = ssl.create_default_context()
-        if not self._settings.plan.transport.tls_verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if credentials.ca:
-            trust(context, credentials.ca)
-        if credentials.pairs:
-            show(context, credentials.of_user(0))
-        return context
-
-    def _add_publication(self, published: Published) -> None:
-        sent = self._clock.at((published.sent or 0) / MICROSECONDS)
-        self._run.published(published, sent, self._clock.now())
-
     def _take_scrape(self, scrape: Scrape) -> None:
         self._folder.write_scrape(scrape)
         self._server.live.add_scrape(scrape)
@@ -359,7 +308,7 @@ class Controller:
         self._check_wall_clock(now)
         entries = self._run.tick(now)
         for entry in entries:
-            self._write(entry)
+            self._outlets.write(entry)
             self._display.second(entry.row)
         if entries and self._abort_watch:
             self._watch_for_abort(entries[-1].row.second, now)
@@ -381,37 +330,6 @@ class Controller:
             why = self._abort_watch.take(second, summary)
             if why:
                 self._run.abort(why, now)
-
-    def _write(self, entry: Entry) -> None:
-        if self._second_0 is None:
-            self._second_0 = self._journal.head.wall_time(self._run.start)
-            self._folder.begin(datetime.fromtimestamp(self._second_0, UTC))
-        self._folder.write_entry(entry)
-        self._server.add_row(entry.row)
-        self._log_for_tsung(entry, self._second_0)
-        self._export(entry.row)
-        if self._calibrator is not None:
-            self._calibrator.add(entry.row)
-
-    def _export(self, row: Row) -> None:
-        if self._exporters:
-            progress = self._run.progress
-            sample = self._sampler.take(row, progress.gates, progress.pauses, progress.changes)
-            for exporter in self._exporters:
-                exporter.add(sample)
-
-    def _log_for_tsung(self, entry: Entry, second_0: float) -> None:
-        form = self._settings.tsung_log
-        if form == "none":
-            return
-        if self._tsung_log is None:
-            scripted = any(isinstance(spec, Script) for spec in self._settings.plan.session_specs)
-            self._tsung_log = TsungLog(form, second_0, scripted=scripted)
-        asked = self._run.asked()
-        for change in asked[self._remarked :]:
-            self._tsung_log.remark(f"asked by hand: {change}")
-        self._remarked = len(asked)
-        self._folder.write_tsung(self._tsung_log.add(entry))
 
     def _check_wall_clock(self, now: float) -> None:
         """Reports a wall clock that was set; second 0 stays where it was."""
@@ -442,31 +360,11 @@ class Controller:
         if now - self._saved >= SAVE_EVERY:
             self._saved = now
             self._folder.write_summary(self._summary(now))
-        self._check_disk()
-        self._complain()
-
-    def _check_disk(self) -> None:
-        """Says once that the disk stands still, and that it goes on."""
-        seconds = self._disk.stands_still()
-        if seconds > STANDSTILL and not self._stands_still:
-            self._stands_still = True
-            self._run.notices.warn(
-                f"the disk of {self._folder.path} stands still: what has to be written waits, and"
-                " the run goes on"
-            )
-        elif self._stands_still and seconds < 1:
-            self._stands_still = False
-            self._run.notices.warn(f"the disk of {self._folder.path} goes on")
-
-    def _complain(self) -> None:
-        """Says what can't be written, each reason once."""
-        for complaint in (self._folder.complaint, self._journal.complaint):
-            if complaint and complaint not in self._warned:
-                self._warned.add(complaint)
-                self._warn(complaint)
+        self._disk_watch.look()
+        self._disk_watch.complain()
 
     def _summary(self, now: float) -> Summary:
-        exports = [exporter.summary() for exporter in self._exporters]
+        exports = self._outlets.export_summaries()
         return summary_of(self._run, self._settings.expectations, now, exports)
 
     @staticmethod
@@ -510,21 +408,15 @@ class Controller:
         if self._run.started:
             self._server.live.outcome = outcome(summary)
             self._server.update(self._clock.now())
-        if self._tsung_log is not None:
-            self._folder.write_tsung(self._tsung_log.end(time()))
+        self._outlets.end(time())
         complete = await self._disk.done(LAST_FILES_TIMEOUT)
         if self._run.started and complete:
             await asyncio.to_thread(self._write_report)
             complete = await self._disk.done(LAST_FILES_TIMEOUT)
         if complete:
             self._journal.end()
-        unwritten = self._folder.unwritten
-        if unwritten:
-            self._warn(
-                f"{len(unwritten)} settled seconds are not in seconds.ndjson, from"
-                f" {unwritten[0]} to {unwritten[-1]}: its disk stood still"
-            )
-        self._complain()
+        self._disk_watch.complain_of_gaps()
+        self._disk_watch.complain()
 
     def _write_report(self) -> None:
         """Writes report.html from the files of the run directory.

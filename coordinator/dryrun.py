@@ -21,7 +21,7 @@ from coordinator.preflight import (
     ignored_proxy,
 )
 from coordinator.run.calibration import Member
-from coordinator.run.run import empty_share_error
+from coordinator.run.shares import empty_share_error
 from coordinator.settings import RunSettings
 from coordinator.text import columns, count, one_line, seconds
 from loadgen.machine.facts import facts, read_machine

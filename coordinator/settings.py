@@ -8,7 +8,7 @@ import msgspec
 from coordinator.influx.receiver import LineReceiver
 from coordinator.report.abort import AbortCondition
 from coordinator.report.expect import Expectation
-from coordinator.run.run import OnLoss
+from coordinator.run.states import OnLoss
 from coordinator.scrape import Watched
 from loadgen.plan.credentials import NO_CREDENTIALS, Credentials
 from loadgen.plan.plan import Plan

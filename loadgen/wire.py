@@ -370,13 +370,16 @@ class Start(msgspec.Struct):
             raise ValueError("the positions of `share` must ascend, and be below its length")
 
 
+Order = Literal["wait", "run", "pause", "drain", "stop"]
+"""What an agent has to do; `pause` is `run` without launches."""
+
+
 class Orders(msgspec.Struct):
     """Coordinator → agent, the reply to a post: the acknowledgement and the orders."""
 
     acknowledged: int
     """The agent may forget every second up to this number."""
-    do: Literal["wait", "run", "pause", "drain", "stop"] = "wait"
-    """`pause` is `run` without launches."""
+    do: Order = "wait"
     start: Start | None = None
     """When to start; repeated with every `run` and `pause`, so that a lost reply does no harm."""
     gates: tuple[float, ...] = ()

@@ -18,7 +18,7 @@ from coordinator.cli.option_types import (
     WATCHED,
 )
 from coordinator.run.agents import MAX_AGENTS
-from coordinator.run.run import OnLoss
+from coordinator.run.states import OnLoss
 from loadgen.cli.options import DURATION, ENDPOINT, HOLD, RATE, CountType
 from loadgen.plan.plan import Plan
 from loadgen.plan.schema import plan_schema

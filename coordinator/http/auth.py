@@ -232,7 +232,7 @@ class Controls:
             raise web.HTTPBadRequest(text=f"{error}; send for example {EXAMPLES[what]}") from error
         except WishError as error:
             raise web.HTTPBadRequest(text=str(error)) from error
-        state = self._state() | {"asked": self._run.asked()[-1]}
+        state = self._state() | {"asked": self._run.steering.asked()[-1]}
         return web.Response(body=msgspec.json.encode(state), content_type="application/json")
 
     async def _act(self, action: str, request: web.Request) -> web.Response:

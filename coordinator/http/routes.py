@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from coordinator.run.run import Run, State
+from coordinator.run.run import Run
+from coordinator.run.states import State
 from coordinator.run.steering import AskedChange, PhaseName
 from loadgen.plan.phases import Positive
 from loadgen.plan.steer import Users

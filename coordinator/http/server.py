@@ -31,7 +31,8 @@ from coordinator.http.routes import JSON, LINES, ROUTES
 from coordinator.http.sse import Viewers
 from coordinator.http.static import Page, no_icon
 from coordinator.run.agents import digest_of
-from coordinator.run.run import BadPostError, RefusedError, Run
+from coordinator.run.gathering import RefusedError
+from coordinator.run.run import BadPostError, Run
 from coordinator.run.timeline import Row, in_order, summaries
 from coordinator.text import one_line
 from coordinator.tsung.status import tsung_status
@@ -316,16 +317,16 @@ class Server:
         return web.json_response({"status": "ok", "state": self._run.state})
 
     def _snapshots(self) -> Iterator[Snapshot]:
-        window = alive_within(self._run.plan.session_specs)
+        window, reports = alive_within(self._run.plan.session_specs), self._run.reports
         for agent in self._run.fleet():
-            total, sessions = self._run.total_of(agent), self._run.sessions_of(agent)
+            total, sessions = reports.total_of(agent), reports.sessions_of(agent)
             planned = Ledger.of(agent.planned, total)
             unsplit = worker_wide(total) if sessions else total
             ledger = replace(
                 Ledger.of(None, unsplit), planned=planned.planned, not_started=planned.not_started
             )
             yield from Snapshot(
-                agent.name, ledger, unsplit, agent.workers, self._run.alive_of(agent), window
+                agent.name, ledger, unsplit, agent.workers, reports.alive_of(agent), window
             ).with_sessions(sessions)
 
 
@@ -348,14 +349,14 @@ def describe(run: Run, now: float) -> dict[str, Any]:
             "name": agent.name,
             "status": agent.status_at(now),
             "refusal": agent.refusal,
-            "addresses": run.addresses_of(agent),
+            "addresses": agent.shown_addresses(run.shown_urls),
             "preflight": agent.warning,
             "silent_s": round(now - agent.seen, 1),
             "workers": len(agent.workers),
             "cpu_s": round(agent.cpu_s, 3),
             "clock": agent.clock,
-            "ledger": Ledger.of(agent.planned, run.total_of(agent)),
-            "alive": run.alive_of(agent),
+            "ledger": Ledger.of(agent.planned, run.reports.total_of(agent)),
+            "alive": run.reports.alive_of(agent),
         }
         for agent in run.agents.by_id.values()
     ]
@@ -369,7 +370,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "wanted": run.wanted,
         "phase": run.phase(now),
         "phases": run.phase_progress(),
-        "changes": run.asked(),
+        "changes": run.steering.asked(),
         "age_s": round(run.age(now), 3),
         "drain_after_s": round(run.progress.drain_after, 3)
         if run.progress.drain_after < inf

@@ -76,9 +76,9 @@ def summary_of(
         phases=run.phase_progress(),
         parts=run.parts.figures(parts),
         pauses=run.progress.pauses.spans(),
-        changes=run.asked(),
+        changes=run.steering.asked(),
         breaches=run.breaches() if run.state == "done" else [],
-        not_launched=0 if _ended_early(run) else run.not_launched,
+        not_launched=0 if _ended_early(run) else run.reports.not_launched,
         teardown_failed=int(bool(run.setup.teardown_problem)),
         aborted=EarlyEnd(run.aborted, round(run.aborted_at, 1)) if run.aborted else None,
         insecure=run.plan.insecure,
@@ -142,7 +142,7 @@ def _verdict(run: Run, held: bool) -> Verdict:
 
 
 def _agent(run: Run, member: AgentState) -> AgentSummary:
-    ledger = Ledger.of(member.planned, run.total_of(member))
+    ledger = Ledger.of(member.planned, run.reports.total_of(member))
     return AgentSummary(
         name=member.name,
         status=member.status,

@@ -5,7 +5,7 @@
 
 import hmac
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from math import inf
 from typing import NamedTuple
@@ -16,10 +16,11 @@ from coordinator.text import clean_name
 from loadgen.errors import FleetError
 from loadgen.machine.limits import MAX_CONNECTIONS, Limit, limiting_resource
 from loadgen.plan.reassign import Reassignment, Unfinished
+from loadgen.plan.secrets import shown_url
 from loadgen.plan.shares import Share
 from loadgen.stats.tally import WorkerVitals
 from loadgen.values import DEFAULT_MAX_CONNECTIONS, REFERENCE_CONNECTIONS
-from loadgen.wire import ClockOffset, Hello
+from loadgen.wire import ClockOffset, Hello, Post
 
 MAX_AGENTS = 1000
 """The number of agents that may join a run."""
@@ -118,6 +119,29 @@ class AgentState(msgspec.Struct):
     def active(self) -> bool:
         """True while it has a share and more seconds are to come from it."""
         return self.share is not None and not self.finished and not self.lost
+
+    def take(self, post: Post, changes: int) -> None:
+        """Takes what a post says of the agent itself.
+
+        `changes` is how often the plan was changed. An agent can't have more of what it was given
+        than there is.
+        """
+        if post.workers:
+            self.workers = post.workers
+        self.addresses = post.addresses or self.addresses
+        self.gate = post.gate
+        self.agent_cpu_s = max(self.agent_cpu_s, post.agent_cpu_s)
+        self.reassigned = max(self.reassigned, min(post.reassigned, len(self.reassignments)))
+        self.steered = max(self.steered, min(post.steered, changes))
+        self.announced = max(self.announced, post.announced)
+        self.has_data = self.has_data or post.has_data
+
+    def shown_addresses(self, shown_urls: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+        """Returns the addresses that it loads, by the URLs as the plan shows them."""
+        return {
+            shown_urls.get(url) or shown_url(url): addresses
+            for url, addresses in self.addresses.items()
+        }
 
     def note(self, call: int, second: int) -> None:
         """Takes note of what it may be told, once this call is kept."""

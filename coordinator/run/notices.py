@@ -6,6 +6,7 @@ import msgspec
 
 from coordinator.text import one_line, plain_lines
 from loadgen.stats.reasons import HTTP
+from loadgen.wire import Post
 
 MAX_SAMPLES = 100
 """The number of reasons of which a sample is kept."""
@@ -88,6 +89,13 @@ class Notices:
             wait = _RETRY_AFTER.search(text)
             if wait and name.startswith(HTTP):
                 self.retry_after[name] = one_line(wait[1], 60)
+
+    def take_from(self, agent: str, post: Post) -> None:
+        """Adds the notes and the samples that an agent posts."""
+        for note in post.notes:
+            self.note(agent, note)
+        for reason, text in post.tracebacks.items():
+            self.sample(agent, reason, text)
 
     def take(self) -> list[Notice]:
         """Returns what was added since the last call."""

@@ -21,6 +21,15 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.schedule import Arriving, PhaseArrivals
 from loadgen.plan.steer import PlanChange, SteeredSchedule, steered
 
+START_IN = 1.5
+"""Seconds from the gathering of the fleet to its common start, and from the end of a pause: every
+agent posts once in that time."""
+GATE_IN = START_IN
+"""Seconds from the end of the last session to the opening of the gate after it, for the same
+reason."""
+STEERED_IN = START_IN
+"""Seconds from a change of the plan until it holds, for the same reason."""
+
 
 class Pauses:
     """The pauses of a run, in order; the last one may be open."""

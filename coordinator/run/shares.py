@@ -3,7 +3,7 @@
 They are its share at the start, and what lost agents leave unfinished.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil, inf
 
 import msgspec
@@ -12,7 +12,9 @@ from coordinator.run.agents import SILENT_AFTER, Agents, AgentState
 from coordinator.run.notices import Notices
 from coordinator.run.timeline import Timeline
 from coordinator.text import one_line
+from loadgen.errors import PlanError
 from loadgen.machine.limits import shortfall
+from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Unfinished, deal, reassign, unfinished_of
 from loadgen.plan.shares import NO_SHARE, Share, run_that_fits
 from loadgen.stats.fanin import FanIn
@@ -223,3 +225,12 @@ def shares_of(weights: list[int], total: int) -> list[Share]:
     if not any(weights) or min(weights) < 0:
         return [NO_SHARE] * len(weights)
     return Share().split(weights, run_that_fits(total, weights))
+
+
+def empty_share_error(idle: Sequence[str], plan: Plan, agents: int) -> PlanError:
+    """Returns the error that names the agents whose share would be empty."""
+    fix = "its weight in the plan" if plan.clients else "the agent's --max-connections"
+    return PlanError(
+        f"{plan.asked} over {agents} agents leaves nothing for {', '.join(idle)}: a share that"
+        f" rounds to nothing; ask for more connections, fewer agents, or raise {fix}"
+    )

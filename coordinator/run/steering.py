@@ -5,6 +5,10 @@ from typing import Annotated
 
 import msgspec
 
+from coordinator.run.agents import Agents
+from coordinator.run.notices import Notices
+from coordinator.run.progress import STEERED_IN, Asked, Progress
+from coordinator.run.shares import ShareTable
 from loadgen.errors import OperatorError
 from loadgen.plan.phases import Positive
 from loadgen.plan.plan import Plan
@@ -112,6 +116,72 @@ def check_count(changes: Sequence[PlanChange]) -> None:
     """Raises WishError when a run has had as many changes as it may have."""
     if len(changes) >= MAX_CHANGES:
         raise WishError(f"a run takes {MAX_CHANGES:,} changes, and this one has had them")
+
+
+class Steering:
+    """The changes that the operator asks for while one run goes on.
+
+    An age is in seconds from the start of the run.
+    """
+
+    fixed = ""
+    """The reason that the plan can't be changed while it runs, if there is one."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        progress: Progress,
+        share_table: ShareTable,
+        agents: Agents,
+        notices: Notices,
+    ) -> None:
+        self._plan = plan
+        self._progress = progress
+        self._share_table = share_table
+        self._agents = agents
+        self._notices = notices
+
+    def check(self, wish: Wish, age: float | None) -> None:
+        """Raises WishError when a wish can't be fulfilled.
+
+        Without an age the run does not run, and nothing is changed.
+        """
+        if self.fixed:
+            raise WishError(f"{self.fixed}; pause, resume or drain the run")
+        check_count(self._progress.changes)
+        if age is not None:
+            self._change_for(wish, age)
+
+    def _change_for(self, wish: Wish, age: float) -> PlanChange:
+        gone = (agent.name for agent in self._agents.with_share() if not agent.active)
+        at = max(0.0, self._progress.pauses.paced(age)) + STEERED_IN
+        room = Room(self._share_table.most, next(gone, ""))
+        return change_of(wish, self._plan, self._progress.schedule, at, room)
+
+    def change(self, wish: Wish, age: float, call: int) -> None:
+        """Changes the plan, from a moment on in which all agents know.
+
+        `call` is the number of the recorded call that asks for it. Raises WishError when that can't
+        be.
+        """
+        change = self._change_for(wish, age)
+        self._share_table.replan(self._progress.schedule.steered(change).total)
+        self._share_table.rate = change.rate or self._share_table.rate
+        self._progress.steer(Asked(change, self._share_table.planned, call))
+        self._notices.warn(f"the operator asked for {self.asked()[-1]}")
+
+    def asked(self) -> list[AskedChange]:
+        """Returns the changes of the plan that the operator asked for, in their order."""
+        names = self._plan.phase_names
+        return [
+            AskedChange(
+                wording(one.change, names),
+                self._progress.age_at(one.change.at),
+                one.planned,
+                one.change,
+            )
+            for one in self._progress.asked
+        ]
 
 
 def _check_rate(plan: Plan, schedule: SteeredSchedule, at: float, first: int) -> None:

@@ -20,8 +20,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from coordinator.run.gathering import RefusedError
 from coordinator.run.recorded import argument_types
-from coordinator.run.run import BadPostError, OnLoss, RefusedError, Run, UnknownAgentError
+from coordinator.run.run import BadPostError, Run, UnknownAgentError
+from coordinator.run.states import OnLoss
 from coordinator.run.timeline import Entry
 from coordinator.storage.disk import Disk
 from coordinator.storage.files import Appender

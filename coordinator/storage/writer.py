@@ -113,7 +113,7 @@ class RunDir:
                 "machine": agent.hello.machine,
                 "status": agent.status,
                 "refusal": agent.refusal,
-                "addresses": run.addresses_of(agent),
+                "addresses": agent.shown_addresses(run.shown_urls),
                 "share": agent.share,
                 "connections": agent.planned,
                 "preflight": agent.warning,
@@ -129,7 +129,7 @@ class RunDir:
             "second_0": _in_milliseconds(self._second_0) if self._second_0 else None,
             "targets": list(run.shown_urls.values()),
             "wanted": run.wanted,
-            "changes": run.asked(),
+            "changes": run.steering.asked(),
             "drain_after_s": run.progress.drain_after if run.progress.drain_after < inf else None,
             "agents": agents,
         }

@@ -1,63 +1,37 @@
 """One run of an agent: jobs go to workers, their seconds to the coordinator."""
 
 import asyncio
-import hashlib
 import logging
-from http import HTTPStatus
 from time import monotonic, process_time, time
 
 import aiohttp
 import msgspec
 
 from loadgen.agent.clock import ClockFilter, Exchange, SecondZero
-from loadgen.agent.errands import Errands
+from loadgen.agent.contact import Contact
 from loadgen.agent.host import HostSeconds
-from loadgen.agent.jobs import (
-    AgentPart,
-    connections_in,
-    destination_of,
-    destinations_of,
-    jobs_of,
-    numbered_as,
-    worker_count,
-)
-from loadgen.agent.names import Names, resolve_all
-from loadgen.agent.orders import Pace, WorkerOrders, place_line
+from loadgen.agent.jobs import AgentPart, connections_in, destinations_of, jobs_of
+from loadgen.agent.names import Names
+from loadgen.agent.orders import Pace, WorkerOrders
 from loadgen.agent.outbox import BATCH, Outbox
+from loadgen.agent.places import RedirectPlaces
 from loadgen.agent.pool import WorkerPool
-from loadgen.agent.process import WorkerProcess
-from loadgen.agent.session_files import SessionFiles, without_data
+from loadgen.agent.preparation import Preparation
+from loadgen.agent.relay import Relay
 from loadgen.agent.settings import AgentSettings
-from loadgen.agent.targets import ResolvedTarget, ways_of
-from loadgen.errors import PlanError
 from loadgen.http.client import CoordinatorClient
 from loadgen.machine.clock import clock_name
 from loadgen.machine.facts import read_machine
-from loadgen.machine.limits import Limit, shortfall
+from loadgen.machine.limits import shortfall
 from loadgen.machine.proc import read_host
-from loadgen.plan.feeder import MAX_ROWS_BYTES
 from loadgen.plan.life import alive_within
 from loadgen.plan.secrets import shown_text
-from loadgen.plan.session_file import digest
-from loadgen.plan.session_tree import wrong_file
-from loadgen.plan.sessions import PythonSession
 from loadgen.plan.slices import slices_of
 from loadgen.plan.steer import steered
-from loadgen.sessions.rows import file_of
 from loadgen.stats.fanin import Slice, by_session
 from loadgen.stats.tally import Tally, worker_wide
 from loadgen.values import printable
-from loadgen.wire import (
-    Called,
-    ErrandResult,
-    Orders,
-    Place,
-    Post,
-    Start,
-    Welcome,
-    from_wire,
-    to_wire,
-)
+from loadgen.wire import ErrandResult, Orders, Post, Start, Welcome, from_wire, to_wire
 
 log = logging.getLogger("loadgen.agent")
 POLL_INTERVAL = 0.25
@@ -66,13 +40,6 @@ POST_INTERVAL = 1.0
 """Seconds without news after which the agent posts all the same, as a sign of life."""
 MAX_ORDERS = 4 << 20
 """Bytes that orders may have."""
-ROWS_TIMEOUT = 120.0
-"""Seconds that the rows of a feeder may take to come."""
-STALL = 2.0
-"""Seconds between two looks at its clock after which the agent itself stood still; it looks every
-second."""
-STOP_TIMEOUT = 5.0
-"""Seconds that an agent which has to stop goes on trying to deliver its last seconds."""
 
 
 class AgentRun:
@@ -81,40 +48,27 @@ class AgentRun:
     def __init__(
         self, settings: AgentSettings, client: CoordinatorClient, welcome: Welcome
     ) -> None:
-        self.pool = WorkerPool(self._find_place)
+        self._places = RedirectPlaces()
+        self.pool = WorkerPool(self._places.find)
         self.alive_within = alive_within(welcome.plan.session_specs)
         """Seconds within which a connection has to answer to count as alive; see its function."""
         self._slices = slices_of(welcome.plan)
         """The sessions and targets by which results are split."""
-        self._settings = settings
         self._client = client
-        self._welcome = welcome
-        self._limits: tuple[Limit, ...] = ()
-        """The limits of this machine by the plan's settings for it."""
+        self._name = welcome.name
+        self._prepared = Preparation(settings, client, welcome, self.pool, self._note)
         self._outbox = Outbox()
         self._coarse = False
         """True once the coordinator was informed that seconds were merged."""
         self._notes: list[str] = []
         self._sent_tracebacks: set[str] = set()
         """Reasons whose sample the coordinator has."""
-        self._ready = False
-        self._refusal = ""
-        self._targets: list[ResolvedTarget] = []
-        """The URLs of the plan, resolved."""
-        self._took_addresses = True
+        self._took_addresses = False
         """False until the coordinator has the addresses of the targets as they are now."""
-        self._files: SessionFiles | None = None
-        """The files of the plan's code in Python, once they are written."""
-        self._errands: Errands | None = None
-        """The plan's setup and teardown, once their files are written; None without them."""
         self._data = b""
         """The result of the plan's setup, as JSON; empty until the coordinator has sent it."""
         self._leaves = False
         """True once this agent is to stop: no errand keeps it."""
-        self._part: AgentPart | None = None
-        """The facts that jobs are made from; None until the order to start has come."""
-        self._places: dict[str, asyncio.Task[ResolvedTarget | str]] = {}
-        """The places that redirects lead to, by URL: resolved, or why they may not be loaded."""
         self._running: asyncio.Task[None] | None = None
         """Starts the workers on their jobs; None until the order to start has come."""
         self._host: HostSeconds | None = None
@@ -125,10 +79,9 @@ class AgentRun:
         self._sent = WorkerOrders()
         self._clock = ClockFilter(clock_name())
         self._over = False
-        self._patience = settings.orphan_after
-        """Seconds of the coordinator's silence after which the run is drained and forgotten."""
-        self._heard = self._spoke = self._looked = monotonic()
-        self._second_0 = SecondZero(self._heard)
+        self._relay = Relay(self.pool, self._sent, self._clock)
+        self._contact = Contact(settings.orphan_after, monotonic())
+        self._second_0 = SecondZero(self._contact.heard)
         """Begins when the run does: until then, anything."""
 
     async def serve(self) -> None:
@@ -138,8 +91,8 @@ class AgentRun:
             await self._serve()
         finally:
             looking.cancel()
-            if self._errands is not None:
-                self._errands.cancel()
+            if self._prepared.errands is not None:
+                self._prepared.errands.cancel()
             for task in (self._watching, self._resolving):
                 if task is not None:
                     task.cancel()
@@ -157,20 +110,20 @@ class AgentRun:
 
     def remove_files(self) -> None:
         """Removes the files of sessions, once no worker reads them any more."""
-        if self._files is not None:
-            self._files.remove()
-            self._files = None
+        if self._prepared.files is not None:
+            self._prepared.files.remove()
+            self._prepared.files = None
 
     async def _serve(self) -> None:
-        log.info("joined %s as %s", self._settings.coordinator, self._welcome.name)
+        log.info("joined %s as %s", self._prepared.settings.coordinator, self._name)
         await self._prepare_aloud()
         while not self._over:
             self._collect()
-            if self._has_news() or monotonic() - self._spoke >= POST_INTERVAL:
+            if self._has_news() or monotonic() - self._contact.spoke >= POST_INTERVAL:
                 await self._exchange()
             self._check_silence()
             await asyncio.sleep(POLL_INTERVAL)
-        if self._running is None and monotonic() - self._heard < self._patience:
+        if self._running is None and not self._contact.is_lost(monotonic()):
             await self._exchange()  # says that it is gone, so that the fleet need not wait for it
 
     async def _prepare_aloud(self) -> None:
@@ -178,7 +131,7 @@ class AgentRun:
 
         The coordinator forgets an agent that joins and is not heard.
         """
-        preparing = asyncio.create_task(self._prepare())
+        preparing = asyncio.create_task(self._prepared.run())
         try:
             while not preparing.done():
                 if not self._over:
@@ -188,122 +141,9 @@ class AgentRun:
         finally:
             preparing.cancel()
 
-    async def _prepare(self) -> None:
-        """Resolves the targets and warms the workers, or finds why this agent refuses."""
-        self._refusal = await self._resolve()
-        self._limits = self._settings.limits(read_machine(), self._ways)
-        self._refusal = self._refusal or self._targets_refusal() or self._sessions_refusal()
-        self._refusal = self._refusal or await self._fetch_rows() or self._write_files()
-        if not self._refusal:
-            plan, agents = self._welcome.plan, self._welcome.agents
-            share = -(-plan.total // agents)
-            await self.pool.warm(worker_count(self._settings, read_machine(), share))
-            if self._files is not None and plan.python_sessions:
-                self._refusal = await self.pool.rehearse(plan.python_sessions, self._files.path)
-        for line in self._refusal.splitlines():
-            self._note(f"{self._welcome.name} {line}")
-        self._ready = not self._refusal
-
-    async def _resolve(self) -> str:
-        """Applies the plan's settings and resolves its URLs.
-
-        Returns why that fails, or "".
-        """
-        plan = self._welcome.plan
-        try:
-            self._settings = self._settings.with_plan(plan, self._welcome.name)
-            self._targets = await asyncio.to_thread(
-                resolve_all, plan.urls, self._settings.sources, plan.transport.via
-            )
-        except PlanError as error:
-            return str(error)
-        for note in dict.fromkeys(note for target in self._targets for note in target.notes):
-            self._note(f"{self._welcome.name} {note}")
-        self._took_addresses = False
-        return ""
-
-    @property
-    def _ways(self) -> int | None:
-        """The pairs of a source and a target address; None where no target is known."""
-        return ways_of(self._targets) if self._targets else None
-
     @property
     def _addresses(self) -> dict[str, tuple[str, ...]]:
-        return {target.url: target.addresses for target in self._targets}
-
-    def _targets_refusal(self) -> str:
-        refusals = (target.refusal(self._settings.allowed_targets) for target in self._targets)
-        return next(filter(None, refusals), "")
-
-    def _sessions_refusal(self) -> str:
-        """Returns why this agent does not run the plan's code in Python, or ""."""
-        for session in self._welcome.plan.python_code:
-            if not self._settings.allow_sessions:
-                return (
-                    f"runs no session in Python ({session.file}): start the agent with"
-                    " --allow-sessions"
-                )
-            wrong = session.file if digest(session.source) != session.sha256 else ""
-            wrong = wrong or wrong_file(session)
-            if wrong:
-                return (
-                    f"got {wrong} with another SHA-256 than the plan says: start the"
-                    " coordinator anew"
-                )
-        return ""
-
-    async def _fetch_rows(self) -> str:
-        """Gets the rows of the plan's feeders, for all workers.
-
-        Returns why that fails, or "".
-        """
-        tables = []
-        for feeder in self._welcome.plan.feeders:
-            path = f"/v1/agents/{self._welcome.id}/feeders/{feeder.name}"
-            try:
-                status, body = await self._client.post(path, b"", MAX_ROWS_BYTES, ROWS_TIMEOUT)
-            except (aiohttp.ClientError, TimeoutError) as error:
-                return f"did not get the rows of feeder {feeder.name!r}: {error!r}"
-            if status != HTTPStatus.OK:
-                return f"did not get the rows of feeder {feeder.name!r}: HTTP {status}"
-            if hashlib.sha256(body).hexdigest() != feeder.sha256:
-                return (
-                    f"got the rows of feeder {feeder.name!r} with another SHA-256 than the plan"
-                    " says: start the coordinator anew"
-                )
-            tables.append(body)
-        if tables:
-            self.pool.rows = await asyncio.to_thread(file_of, tables)
-        return ""
-
-    def _write_files(self) -> str:
-        """Writes the files of the plan's code in Python where processes import them.
-
-        The workers' plan is without their data, and without a setup. Returns why that fails, or "".
-        """
-        plan = self._welcome.plan
-        if not plan.python_code:
-            return ""
-        try:
-            self._files = SessionFiles(plan.python_code)
-        except OSError as error:
-            return f"can't write the files of the session: {error}; make room, or set TMPDIR"
-        sessions = tuple(
-            without_data(session) if isinstance(session, PythonSession) else session
-            for session in plan.sessions
-        )
-        if plan.setup is not None:
-            self._errands = Errands(plan.setup, plan.params, self._files.path, self._tell_errand)
-        plan = msgspec.structs.replace(plan, sessions=sessions, setup=None)
-        self._welcome = msgspec.structs.replace(self._welcome, plan=plan)
-        return ""
-
-    def _tell_errand(self, kind: str, done: Called) -> None:
-        """Takes over what a setup or a teardown printed, and its traceback."""
-        for note in done.notes:
-            self._note(f"{kind} {note}")
-        if done.traceback:
-            self.pool.tracebacks[kind] = done.traceback
+        return {target.url: target.addresses for target in self._prepared.targets}
 
     def _note(self, text: str) -> None:
         """Takes a line for the logs, whatever a session or a server has put into it."""
@@ -325,13 +165,13 @@ class AgentRun:
             if self._outbox.add(second) and not self._coarse:
                 self._coarse = True
                 self._note(
-                    f"{self._welcome.name} could not reach the coordinator for long: it reports"
+                    f"{self._name} could not reach the coordinator for long: it reports"
                     " some seconds merged, two or more into one"
                 )
             self._sent.account_for(second.number)
 
     def _has_news(self) -> bool:
-        answered = self._errands is not None and self._errands.result is not None
+        answered = self._prepared.errands is not None and self._prepared.errands.result is not None
         return bool(self._outbox or self._notes or self.pool.finished or answered)
 
     async def _exchange(self) -> None:
@@ -341,17 +181,17 @@ class AgentRun:
         """
         sent = monotonic()
         post = self._post()
-        path = f"/v1/agents/{self._welcome.id}/seconds"
+        path = f"/v1/agents/{self._prepared.welcome.id}/seconds"
         try:
             status, body = await self._client.insist(path, to_wire(post), MAX_ORDERS)
         except (aiohttp.ClientError, TimeoutError) as error:
             log.debug("not delivered: %r", error)
             return
-        self._spoke = monotonic()
+        self._contact.spoke = monotonic()
         if status == 200:
             self._take_reply(body, post, sent)
         elif status == 409:  # it still reads its journal, and will take the post soon
-            self._heard = monotonic()
+            self._contact.heard = monotonic()
         elif status in (401, 404):
             self._disown(status)
 
@@ -365,15 +205,15 @@ class AgentRun:
         except msgspec.DecodeError as error:
             log.warning("the coordinator sent no orders that this agent understands: %s", error)
             return
-        self._heard = monotonic()
-        step = self._clock.add(Exchange(sent, orders.received, orders.replied, self._heard))
+        self._contact.heard = monotonic()
+        step = self._clock.add(Exchange(sent, orders.received, orders.replied, self._contact.heard))
         if step:
             self._note(
-                f"the clocks of {self._welcome.name} and of the coordinator went apart by"
+                f"the clocks of {self._name} and of the coordinator went apart by"
                 f" {abs(step):.3f} s: a machine stood still, or its clock was set"
             )
         del self._notes[: len(post.notes)]
-        if post.addresses == self._addresses:
+        if post.addresses and post.addresses == self._prepared.addresses:
             self._took_addresses = True
         self._sent_tracebacks |= post.tracebacks.keys()
         self._follow(orders, post)
@@ -392,11 +232,11 @@ class AgentRun:
         last = pool.finished and len(seconds) < BATCH
         return Post(
             seconds=seconds,
-            ready=self._ready,
-            refusal=shown_text(self._refusal),
-            max_connections=self._settings.capacity,
-            limits=self._limits if idle else (),
-            addresses={} if self._took_addresses else self._addresses,
+            ready=self._prepared.ready,
+            refusal=shown_text(self._prepared.refusal),
+            max_connections=self._prepared.settings.capacity,
+            limits=self._prepared.limits if idle else (),
+            addresses={} if self._took_addresses else self._prepared.addresses,
             finished=last or (idle and (self._over or sent.draining)),
             gate=pool.gate,
             workers=pool.vitals(),
@@ -419,33 +259,37 @@ class AgentRun:
         )
 
     def _errand_result(self) -> ErrandResult | None:
-        result = None if self._errands is None else self._errands.result
+        result = None if self._prepared.errands is None else self._prepared.errands.result
         return result and msgspec.structs.replace(result, problem=shown_text(result.problem))
 
     def _follow(self, orders: Orders, post: Post) -> None:
         self._outbox.acknowledge(orders.acknowledged, orders.taken)
         self._data = self._data or orders.data
-        if self._errands is not None:
-            self._errands.follow(orders.errand)
+        if self._prepared.errands is not None:
+            self._prepared.errands.follow(orders.errand)
         if orders.do in ("run", "pause") and orders.start is not None and self._running is None:
             self._running = asyncio.create_task(self._start(orders, orders.start))
         elif orders.do in ("run", "pause"):
             self._follow_clock(orders)
-            self._send_pace(orders)
-            self._send_changes(orders)
-            self._send_reassignments(orders)
-            self._announce(orders)
-            for gate in self._sent.new_gates(orders):
-                self.pool.open_gate(gate)
-            for users in self._sent.new_meetings(orders):
-                self.pool.end_meeting(users)
+            now = monotonic()
+            self._relay.pass_on(orders, now, self._second(now), have_jobs=self._have_jobs)
         elif orders.do == "drain":
-            self._announce(orders)
+            if self._have_jobs:
+                self._relay.announce(orders, monotonic())
             self._drain()
         elif orders.do == "stop":
             self._abort()
         stays = orders.stay and not self._leaves
         self._over = self._over or (post.finished and not self._outbox and not stays)
+
+    @property
+    def _have_jobs(self) -> bool:
+        """True once the workers have their jobs."""
+        return self._running is not None and self._running.done()
+
+    def _second(self, now: float) -> int:
+        """Returns the second of the run that `now` is in, on the monotonic clock."""
+        return int(now - self._second_0.begin)
 
     def _follow_clock(self, orders: Orders) -> None:
         """Numbers the seconds anew when this machine's clock has jumped, or stood still."""
@@ -458,58 +302,9 @@ class AgentRun:
             self._host.move(moved)
             self.pool.move_start(moved, now)
             self._note(
-                f"{self._welcome.name} numbers its seconds anew: its clock is"
+                f"{self._name} numbers its seconds anew: its clock is"
                 f" {abs(moved):.1f} s {'ahead of' if moved > 0 else 'behind'} the clock of the run"
             )
-
-    def _send_pace(self, orders: Orders) -> None:
-        """Pauses or resumes the workers, unless they have no jobs yet or have that pace."""
-        pace = self._sent.new_pace(orders)
-        if pace is None or self._running is None or not self.pool.employed:
-            return
-        if not pace.paused or pace.delay != self._sent.pace.delay:
-            self.pool.resume(pace.delay)
-        if pace.paused:
-            self.pool.pause()
-        log.info("arrivals are paused" if pace.paused else "arrivals go on")
-        self._sent.pace = pace
-
-    def _send_changes(self, orders: Orders) -> None:
-        """Tells the workers of changes of the plan, once they have their jobs."""
-        if self._running is None or not self._running.done():
-            return
-        for change in self._sent.new_changes(orders):
-            self.pool.steer(change)
-
-    def _send_reassignments(self, orders: Orders) -> None:
-        """Gives the workers what is reassigned to them, once they have their jobs."""
-        if self._running is None or not self._running.done():
-            return
-        for reassignment in self._sent.new_reassignments(orders):
-            if not self.pool.reassign(reassignment):
-                return
-            log.info(
-                "takes a part of what was lost: %d to launch again, %d for the first time",
-                reassignment.unfinished.again(),
-                reassignment.unfinished.fresh(self.pool.total),
-            )
-            self._count_reassigned(1)
-
-    def _announce(self, orders: Orders) -> None:
-        """Tells the workers of new publications, once they have their jobs.
-
-        Before that it tells them the clocks of publishers on other hosts, as they are known now.
-        """
-        if self._running is None or not self._running.done():
-            return
-        clocks = self._clock.publishers(orders.clocks, monotonic())
-        if clocks:
-            self.pool.compare(clocks)
-        for published in self._sent.new_publications(orders):
-            self.pool.announce(published)
-
-    def _count_reassigned(self, count: int) -> None:
-        self._sent.count_reassigned(count, int(monotonic() - self._second_0.begin))
 
     async def _start(self, orders: Orders, start: Start) -> None:
         """Gives the workers their jobs."""
@@ -520,27 +315,28 @@ class AgentRun:
         self._second_0 = SecondZero(begin)
         self._host = HostSeconds(read_host, begin, now)
         self._watching = asyncio.create_task(_watch(self._host))
-        total = steered(self._welcome.plan, orders.changes).total
+        welcome = self._prepared.welcome
+        total = steered(welcome.plan, orders.changes).total
         share = connections_in(start.share, orders.reassignments, total)
         self._note_shortfall(share)
-        self._clock.distinguish(orders.clocks, now, f"{self._clock.name}.{self._welcome.index}")
-        self._part = part = AgentPart(
-            self._welcome,
-            self._settings,
+        self._clock.distinguish(orders.clocks, now, f"{self._clock.name}.{welcome.index}")
+        self._places.part = part = AgentPart(
+            welcome,
+            self._prepared.settings,
             read_machine(),
-            self._targets,
+            self._prepared.targets,
             self._clock.name,
-            self._files.path if self._files is not None else "",
+            self._prepared.folder,
             self._data,
         )
         jobs = jobs_of(part, orders, start, begin)
         log.info("opens %d connections with %d workers", share, len(jobs))
         self.pool.expect_silence_until(begin)
         await self.pool.run(jobs, start.again)
-        self._count_reassigned(len(orders.reassignments))
+        self._sent.count_reassigned(len(orders.reassignments), self._second(monotonic()))
         self._sent.new_changes(orders)  # the jobs have them
         self.pool.expect_silence_until(max(begin, monotonic()))
-        every = self._welcome.plan.transport.resolve_every
+        every = welcome.plan.transport.resolve_every
         if every is not None:
             self._resolving = asyncio.create_task(self._resolve_again(every))
         if self._sent.draining:
@@ -548,49 +344,25 @@ class AgentRun:
 
     async def _resolve_again(self, every: float) -> None:
         """Resolves the targets' names every `every` seconds, for the workers."""
-        settings, proxy = self._settings, self._welcome.plan.transport.via
-        names = Names(self._targets, settings.sources, settings.allowed_targets, proxy)
+        settings, proxy = self._prepared.settings, self._prepared.welcome.plan.transport.via
+        names = Names(self._prepared.targets, settings.sources, settings.allowed_targets, proxy)
         while True:
             await asyncio.sleep(every)
             for note in await asyncio.to_thread(names.look):
-                self._note(f"{self._welcome.name} {note}")
-            if names.targets != self._targets:
-                self._targets = list(names.targets)
+                self._note(f"{self._name} {note}")
+            if names.targets != self._prepared.targets:
+                self._prepared.targets = list(names.targets)
                 self._took_addresses = False
-                assert self._part is not None
-                self._part = self._part._replace(targets=self._targets)
-                self.pool.readdress(destinations_of(self._part))
-
-    def _find_place(self, url: str, worker: WorkerProcess) -> None:
-        """Resolves a place that a redirect leads to, once, and tells a worker of it."""
-        finding = self._places.get(url)
-        if finding is None:
-            finding = self._places[url] = asyncio.create_task(self._judge_place(url))
-        finding.add_done_callback(lambda done: self._tell_place(url, done.result(), worker))
-
-    async def _judge_place(self, url: str) -> ResolvedTarget | str:
-        """Returns the place, or why connections may not go there."""
-        settings, proxy = self._settings, self._welcome.plan.transport.via
-        try:
-            target = await asyncio.to_thread(ResolvedTarget.find, url, settings.sources, proxy)
-        except PlanError as error:
-            return f"can't go there: {error}"
-        return target.refusal(settings.allowed_targets) or target
-
-    def _tell_place(self, url: str, found: ResolvedTarget | str, worker: WorkerProcess) -> None:
-        if isinstance(found, str):
-            worker.send(place_line(Place(url, refusal=found)))
-            return
-        assert self._part is not None
-        assert worker.job is not None
-        to = numbered_as(worker.job, destination_of(found, self._part))
-        worker.send(place_line(Place(url, to)))
+                assert self._places.part is not None
+                part = self._places.part._replace(targets=self._prepared.targets)
+                self._places.part = part
+                self.pool.readdress(destinations_of(part))
 
     def _note_shortfall(self, share: int) -> None:
-        short = shortfall(self._limits, share)
+        short = shortfall(self._prepared.limits, share)
         if short is not None:
             self._note(
-                f"{self._welcome.name}: share {share:,}, holds {short.connections:,},"
+                f"{self._name}: share {share:,}, holds {short.connections:,},"
                 f" limited by {short.resource} ({short.detail}); {short.fix}"
             )
 
@@ -617,27 +389,23 @@ class AgentRun:
         self._hurry()
 
     def _hurry(self) -> None:
-        self._patience = min(self._patience, STOP_TIMEOUT)
+        self._contact.hurry()
         self.drain()
 
     def _check_silence(self) -> None:
         """Drains and forgets the run when the coordinator is silent for too long."""
         self._excuse_own_silence()
-        silent = monotonic() - self._heard
-        if silent <= self._patience:
+        now = monotonic()
+        if not self._contact.is_lost(now):
             return
         if not self._sent.draining:
-            log.warning("no word from the coordinator for %.0f s", silent)
+            log.warning("no word from the coordinator for %.0f s", self._contact.silence(now))
             self.drain()
         self._over = self._over or self.pool.finished
 
     def _excuse_own_silence(self) -> None:
-        """Leaves out the time in which this agent stood still, or its clock jumped."""
         now = monotonic()
-        passed = now - self._looked
-        self._looked = now
-        if passed > STALL:
-            self._heard += passed
+        if self._contact.excuse_own_silence(now):
             self.pool.expect_silence_until(now)
 
     async def _look_every_second(self) -> None:

@@ -11,9 +11,10 @@ from loadgen.net.connection import Connection, Terms
 from loadgen.net.deflate import RSV1, Agreement, DeflateParser, Inflater
 from loadgen.net.frames import Parser, fragmented
 from loadgen.net.handshake import Reply
+from loadgen.sessions.parts import Part, parts_of
 from loadgen.sessions.receiver import ReceiverConnection, ReceiverWebSocket
 from loadgen.sessions.replies import answering
-from loadgen.sessions.websocket import Part, WebSocket, parts_of
+from loadgen.sessions.websocket import WebSocket
 
 NOT_CHOSEN = "none"
 """Instead of an agreement, where a server chose no compression."""

@@ -10,8 +10,10 @@ from time import monotonic
 from loadgen.net.connection import CLOSING, Connection, Owner, Terms
 from loadgen.net.frames import Event, Parser
 from loadgen.net.handshake import Reply
-from loadgen.sessions.websocket import Holder, WebSocket
-from loadgen.stats.deliveries import Deliveries, Heard
+from loadgen.sessions.waits import Holder
+from loadgen.sessions.websocket import WebSocket
+from loadgen.stats.deliveries import Deliveries
+from loadgen.stats.heard import Heard
 from loadgen.stats.recorder import Recorder
 
 MAX_STAMPED_BYTES = 65_536

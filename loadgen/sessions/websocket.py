@@ -1,20 +1,15 @@
-"""A connection as a session holds it: to send, receive, ping and close.
-
-Each of these suspends the session on its user (see user.py), without an asyncio task or future. In
-a task, which has its own way to wait, each awaits a future.
-"""
+"""A connection as a session holds it: to send, receive, ping and close."""
 
 import asyncio
 from collections.abc import Callable, Generator, Iterable, Mapping
-from enum import Enum, auto
 from inspect import iscoroutinefunction
 from time import monotonic
 from types import coroutine
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import msgspec
 
-from loadgen.net.connection import CLOSED, CLOSING, CUT, OPEN, Connection, Owner, Terms
+from loadgen.net.connection import CLOSED, OPEN, Terms
 from loadgen.net.frames import (
     BINARY,
     TEXT,
@@ -30,8 +25,9 @@ from loadgen.net.handshake import Reply
 from loadgen.net.reply_headers import ReplyHeaders, cookies_of
 from loadgen.plan.jsonpath import NOTHING, fits, json_in, path_of
 from loadgen.plan.life import PONG_TIMEOUT
-from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
-from loadgen.sessions.inbox import UNREAD, Inbox
+from loadgen.sessions.errors import ConnectionEnded
+from loadgen.sessions.parts import Part, parts_of
+from loadgen.sessions.waits import Awaited, AwaitedConnection, Handler, Holder
 from loadgen.stats.reasons import DONE
 from loadgen.stats.recorder import Recorder, microseconds
 from loadgen.stats.tally import name_of
@@ -47,101 +43,9 @@ MAX_WAITING = 2**20
 """Bytes sent without waiting that the server has not taken; more are refused."""
 BURST = 65_536
 """Bytes that a user sends in a row before others get their turn."""
-Handler = Callable[[str | bytes], object]
-"""Takes a message; something true means that the session does not get it."""
-Part = str | bytes | bytearray | memoryview
-"""What a message, or a part of a fragmented one, may be."""
 
 
-class Awaited(Enum):
-    """The events that a session awaits on a connection."""
-
-    OPENING = auto()
-    MESSAGE = auto()
-    PONG = auto()
-    ROOM = auto()
-    END = auto()
-
-
-_LAST_STATES = {
-    Awaited.OPENING: CUT,
-    Awaited.MESSAGE: CLOSING,
-    Awaited.PONG: OPEN,
-    Awaited.ROOM: OPEN,
-    Awaited.END: CUT,
-}
-"""The last state of a connection in which each may still come."""
-
-
-class Holder(Owner, Protocol):
-    """The user of a session, which waits for what happens on a connection."""
-
-    burst: int
-    """Bytes sent since others had their turn."""
-
-    @property
-    def woken(self) -> float | None:
-        """The end of the think time that the session has just left, else None.
-
-        It is in seconds on the monotonic clock.
-        """
-
-    def wait_for(
-        self, socket: "WebSocket", what: Awaited, seconds: float | None
-    ) -> Generator[Any, Any, Any]:
-        """Suspends the session, or a task, until something happens on a connection.
-
-        Raises TimeoutError after a number of seconds.
-        """
-
-    def happened(self, what: "WebSocket", value: Any) -> None:
-        """Resumes the session with a value, if it waits for this connection."""
-
-    def handle(self, handler: "Handler", message: str | bytes) -> bool:
-        """Calls a handler of messages; True: the session does not get the message.
-
-        A handler that raises ends the session.
-        """
-
-    def broken_off(self, what: "WebSocket", reason: str) -> None:
-        """Raises ConnectionEnded in the session, if it waits for this connection."""
-
-
-class Waiter(NamedTuple):
-    """A task that waits for a connection."""
-
-    what: Awaited
-    ping: int
-    """The number of the ping whose pong it awaits, or any number."""
-    future: "asyncio.Future[Any]"
-
-
-def parts_of(message: Any) -> tuple[int, list[bytes]]:
-    """Returns the opcode of a message, and a payload for each of its frames.
-
-    Those of an iterable are its parts, and may be none. Raises TypeError for what is no message,
-    and for parts of both kinds.
-    """
-    if isinstance(message, str):
-        return TEXT, [message.encode()]
-    try:
-        return BINARY, [bytes(memoryview(message))]
-    except TypeError:
-        if isinstance(message, Mapping) or not isinstance(message, Iterable):
-            raise TypeError(
-                "a message is a str, bytes, another buffer, or an iterable of them, not"
-                f" {type(message).__name__}"
-            ) from None
-    parts = [part if isinstance(part, str) else bytes(memoryview(part)) for part in message]
-    texts = [part.encode() for part in parts if isinstance(part, str)]
-    if not texts:
-        return BINARY, [part for part in parts if isinstance(part, bytes)]
-    if len(texts) < len(parts):
-        raise TypeError("the parts of a message are all str, or all bytes")
-    return TEXT, texts
-
-
-class WebSocket(Connection):
+class WebSocket(AwaitedConnection):
     """One WebSocket of a session; its messages can be received after its end too."""
 
     __slots__ = (
@@ -150,26 +54,12 @@ class WebSocket(Connection):
         "_reply",
         "_times",
         "asked",
-        "awaited",
-        "due",
-        "inbox",
-        "waiters",
     )
 
-    owner: Holder
-
     def __init__(self, recorder: Recorder, terms: Terms, owner: Holder, due: float) -> None:
-        super().__init__(recorder, terms, owner)
-        self.due = due
-        """The time at which it was due to be dialed; seconds on the monotonic clock."""
-        self.awaited: Awaited | None = None
-        """What the session awaits of it on the trampoline."""
-        self.waiters: list[Waiter] | None = None
-        """The tasks that wait for it, in the order of asking; None without one."""
+        super().__init__(recorder, terms, owner, due)
         self.asked = 0
         """The number of the ping whose pong the session awaits, or awaited last."""
-        self.inbox: Inbox | None = None
-        """Messages that came before the session awaited them."""
         self._handler: Handler | None = None
         self._reply = b""
         self._goodbye: bytes | None = None
@@ -177,11 +67,6 @@ class WebSocket(Connection):
         self._times: dict[int, tuple[float, float]] | None = None
         """When each ping without a pong of its own was due, and when it was sent, by its number;
         seconds on the monotonic clock. None without such a ping."""
-
-    @property
-    def open(self) -> bool:
-        """True while messages may be sent."""
-        return self.state == OPEN
 
     @property
     def headers(self) -> ReplyHeaders:
@@ -410,77 +295,11 @@ class WebSocket(Connection):
         if self.reason != DONE:
             raise ConnectionEnded(self.reason or "closed")
 
-    def resume_writing(self) -> None:
-        """Resumes a session that waits for room."""
-        super().resume_writing()
-        self.happened(Awaited.ROOM, None)
-
     def _answer_close(self, payload: bytes) -> None:
         self._goodbye = payload
         if self.awaited is Awaited.END or self._any_waits(Awaited.END):
             self.reason = self.reason or DONE
         super()._answer_close(payload)
-
-    def _shut(self) -> None:
-        """Awaits nothing more of the server but the end of TCP, and nor does the session."""
-        super()._shut()
-        if self.awaited is not None and self.awaited is not Awaited.END:
-            self.owner.broken_off(self, self.reason or "closed")
-        for waiter in self.waiters or ():
-            if waiter.what is not Awaited.END and not waiter.future.done():
-                waiter.future.set_exception(ConnectionEnded(self.reason or "closed"))
-
-    def _await(self, what: Awaited, timeout: float | None) -> Generator[Any, Any, Any]:
-        if self.state > _LAST_STATES[what]:
-            raise ConnectionEnded(self.reason or "closed")
-        return self.owner.wait_for(self, what, timeout)
-
-    async def future(self, what: Awaited, seconds: float | None) -> Any:
-        """Waits as a task does, after those that asked before.
-
-        Raises TimeoutError after a number of seconds.
-        """
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        waiter = Waiter(what, self.pinged, future)
-        if self.waiters is None:
-            self.waiters = []
-        self.waiters.append(waiter)
-        try:
-            if seconds is None:
-                value = await future
-            else:
-                async with asyncio.timeout(seconds):
-                    value = await future
-        except BaseException:  # most often cancelled; its message is for the next one
-            # The exception of one that is not awaited any more counts as retrieved.
-            if future.done() and not future.cancelled() and future.exception() is None:
-                self._give_back(what, future.result())
-            raise
-        finally:
-            self.waiters.remove(waiter)
-            self.waiters = self.waiters or None
-        return value
-
-    def _give_back(self, what: Awaited, value: Any) -> None:
-        if what is Awaited.MESSAGE and not self.happened(what, value):
-            if self.inbox is None:
-                self.inbox = Inbox()
-            self.inbox.put_back(value)
-
-    def end_waits(self, reason: str) -> None:
-        """Resumes the tasks that wait for it: it has ended."""
-        for what, _, future in self.waiters or ():
-            if future.done():
-                continue
-            if what is Awaited.END:
-                future.set_result(None)
-            elif what is Awaited.OPENING:
-                future.set_exception(ConnectFailed(reason))
-            else:
-                future.set_exception(ConnectionEnded(reason))
-
-    def _any_waits(self, what: Awaited) -> bool:
-        return self.waiters is not None and any(one.what is what for one in self.waiters)
 
     def _upgraded(self, reply: Reply) -> None:
         self._reply = reply.head
@@ -541,26 +360,3 @@ class WebSocket(Connection):
             return
         if not self.happened(Awaited.MESSAGE, message):
             self._keep(message)
-
-    def _keep(self, message: str | bytes) -> None:
-        if self.inbox is None:
-            self.inbox = Inbox()
-        dropped = self.inbox.keep(message)
-        if dropped:
-            self.recorder.tally.count(UNREAD, dropped)
-
-    def happened(self, what: Awaited, value: Any) -> bool:
-        """Resumes those who await it, of a message the first; False when it takes none."""
-        # Subtle: a session that waits on the trampoline has asked before all tasks.
-        taken = self.awaited is what
-        if taken:
-            self.owner.happened(self, value)
-            if what is Awaited.MESSAGE:
-                return True
-        for waiter in self.waiters or ():
-            if waiter.what is what and not waiter.future.done():
-                waiter.future.set_result(value)
-                if what is Awaited.MESSAGE:
-                    return True
-                taken = True
-        return taken

@@ -8,11 +8,11 @@ received it. What a connection receives that opened later counts on neither side
 Times are seconds on this host's monotonic clock.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from math import inf
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from loadgen.stats.book import Book
 from loadgen.stats.delivery import (
     MAX_MISSED,
     Delivered,
@@ -22,7 +22,9 @@ from loadgen.stats.delivery import (
     Stamp,
     stamp_of,
 )
+from loadgen.stats.heard import DUPLICATE, REORDERED, Heard
 from loadgen.stats.histogram import Histogram
+from loadgen.stats.subscribers import Departed, SubscriberGroup
 from loadgen.stats.tally import Tally
 
 MICROSECONDS = 1_000_000
@@ -42,7 +44,6 @@ MISSED_OF_ONE = 5
 """Samples of subscribers that missed one publication."""
 NOT_PUBLISHED = (b'{"type":"connected"', b'{"type":"pong"', b'{"type":"error"')
 """The beginnings of Appwrite's own messages, which nobody published."""
-NEW, REORDERED, DUPLICATE = range(3)
 
 
 class Numbered(Protocol):
@@ -58,163 +59,12 @@ class Recipient(Protocol):
     def owner(self) -> Numbered:
         """Its user."""
 
-    receipts: "Heard"
+    receipts: Heard
     """The publications that it received."""
     opened_at: float
     """The time at which it opened; infinite before that, and once it has left."""
     group: int
     """The place of its group among `Deliveries.groups`."""
-
-
-class Heard:
-    """The publications that a connection has received, by stream; it never changes.
-
-    All connections that received the same share one, so that one costs them no memory. Of each
-    stream it has the last number, and a bit for each of the `window` numbers up to that: bit n
-    stands for the number n before the last.
-    """
-
-    __slots__ = ("_streams",)
-
-    def __init__(self, streams: Mapping[str, tuple[int, int]]) -> None:
-        self._streams = streams
-
-    def has(self, stream: str, number: int) -> bool:
-        """Returns True when a publication was received, by what the window still shows."""
-        last, bits = self._streams.get(stream, (-1, 0))
-        return number <= last and bool(bits >> (last - number) & 1)
-
-    def after(self, stream: str, number: int, window: int) -> tuple["Heard", int]:
-        """Returns what is heard after a further receipt, and what that is.
-
-        It is NEW, REORDERED (a later one came before it) or a DUPLICATE. One that is older than the
-        window is taken for reordered.
-        """
-        last, bits = self._streams.get(stream, (-1, 0))
-        ahead = number - last
-        if ahead > 0:
-            bits = (bits << ahead if ahead < window else 0) & ((1 << window) - 1) | 1
-            return Heard({**self._streams, stream: (number, bits)}), NEW
-        if bits >> -ahead & 1:
-            return self, DUPLICATE
-        if -ahead < window:
-            bits |= 1 << -ahead
-        return Heard({**self._streams, stream: (last, bits)}), REORDERED
-
-
-class Departed(NamedTuple):
-    """A connection that left."""
-
-    opened_at: float
-    left_at: float
-    heard: Heard
-
-
-class Group:
-    """The connections that subscribe to the same channels.
-
-    It knows how many there are, and how many there were a while ago.
-    """
-
-    __slots__ = ("_departed", "_open", "_opens", "channels")
-
-    def __init__(self, channels: tuple[str, ...]) -> None:
-        self.channels = channels
-        self._open = 0
-        self._opens: deque[float] = deque()
-        """The times of the latest openings, ascending."""
-        self._departed: deque[Departed] = deque()
-        """The latest departures, in their order."""
-
-    def join(self, now: float) -> None:
-        """Counts a connection that opened."""
-        self._open += 1
-        self._opens.append(now)
-
-    def leave(self, departed: Departed) -> None:
-        """Counts a connection that left."""
-        self._open -= 1
-        self._departed.append(departed)
-
-    def expected(self, book: "Book") -> int:
-        """Returns how many of its connections had to receive a publication.
-
-        They were open when it was sent; those that left within the grace without it do not count.
-        """
-        count = self._open
-        for opened_at in reversed(self._opens):
-            if opened_at <= book.sent:
-                break
-            count -= 1
-        for departed in reversed(self._departed):
-            if departed.left_at <= book.sent:
-                break
-            if departed.opened_at > book.sent:
-                count += 1  # its opening was subtracted, and it is not among the open ones
-            elif departed.left_at >= book.until or departed.heard.has(book.stream, book.number):
-                count += 1
-        return count
-
-    def forget(self, before: float) -> None:
-        """Forgets what happened before a time."""
-        while self._opens and self._opens[0] < before:
-            self._opens.popleft()
-        while self._departed and self._departed[0].left_at < before:
-            self._departed.popleft()
-
-
-class Book:
-    """The receipts of one publication."""
-
-    __slots__ = (
-        "announced",
-        "bound",
-        "channel",
-        "closed",
-        "counts",
-        "duplicates",
-        "fresh",
-        "negative",
-        "number",
-        "reordered",
-        "sent",
-        "steps",
-        "stream",
-        "timed",
-        "times",
-        "until",
-        "untimed",
-    )
-
-    def __init__(
-        self, stamp: Stamp, sent: float, grace: float, clock: PublisherClock | None
-    ) -> None:
-        self.stream = stamp.stream
-        self.number = stamp.number
-        self.sent = sent
-        """The time of its sending or, where that is unknown, when it was first heard of."""
-        self.until = sent + grace
-        """The end of its grace: what is received later is late, and does not count."""
-        self.timed = clock is not None
-        self.bound = clock.bound if clock is not None else 0.0
-        """Seconds by which `sent` is wrong at most."""
-        self.announced = False
-        self.closed = False
-        self.channel = ""
-        self.counts: dict[int, int] = {}
-        """Its first receipts by connections that had to receive it, by their group."""
-        self.steps: dict[Heard, Heard] = {}
-        """The next Heard of connections with the same one, where this publication is NEW; the first
-        MAX_STEPS of them."""
-        self.fresh = Histogram()
-        """The times of the receipts since the last report."""
-        self.times = Histogram()
-        self.duplicates = 0
-        self.reordered = 0
-        self.negative = 0
-        """Receipts before the sending by more than the bound; since the last report."""
-        self.untimed = 0
-        """Receipts without a time; since the last report."""
 
 
 class Deliveries:
@@ -242,7 +92,7 @@ class Deliveries:
         as reordered.
         """
         self.grace = grace
-        self.groups: list[Group] = []
+        self.groups: list[SubscriberGroup] = []
         self._find = find
         self._channels_of = channels_of
         self._window = window
@@ -300,7 +150,7 @@ class Deliveries:
         channels = self._channels_of(resource)
         place = self._places.setdefault(channels, len(self.groups))
         if place == len(self.groups):
-            self.groups.append(Group(channels))
+            self.groups.append(SubscriberGroup(channels))
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         self._known[resource] = place

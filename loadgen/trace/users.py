@@ -8,7 +8,7 @@ from loadgen.plan.secrets import shown_url
 from loadgen.sessions.loop import LoopScenario, LoopUser
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.user import User
-from loadgen.sessions.websocket import Awaited, WebSocket
+from loadgen.sessions.waits import Awaited, AwaitedConnection
 from loadgen.stats.reasons import DRAINED, is_sessions_own
 from loadgen.trace.text import shortened
 from loadgen.trace.trace import Trace, is_authors
@@ -64,7 +64,7 @@ class TracedUser(User):
         self.trace.step(f"think {seconds:.3f} s")
         return super().pause(seconds)
 
-    def wait_for(self, socket: WebSocket, what: Awaited, seconds: float | None) -> Any:
+    def wait_for(self, socket: AwaitedConnection, what: Awaited, seconds: float | None) -> Any:
         """Waits for an event of a connection; see User.wait_for."""
         text = AWAITS.get(what)
         if text is not None:

@@ -19,7 +19,8 @@ from websockets.uri import parse_uri
 from coordinator.cli.report import FORMATS, TRENDS
 from coordinator.report.export import comparison_report
 from coordinator.report.trend import trend_of
-from coordinator.run.run import BadPostError, RefusedError, Run
+from coordinator.run.gathering import RefusedError
+from coordinator.run.run import BadPostError, Run
 from coordinator.storage.reader import read_run
 from coordinator.tsung.configuration import read_tsung
 from loadgen.errors import OperatorError, PlanError

@@ -3,14 +3,19 @@
 Its agents join, post and fall silent when a test says so.
 """
 
+from msgspec.structs import replace
+
 from coordinator.run.agents import digest_of
 from coordinator.run.run import Run
 from coordinator.run.steering import Wish
 from loadgen.machine.limits import Limit
 from loadgen.plan.plan import Plan
+from loadgen.plan.publish import Publish
+from loadgen.plan.setup import SetupSpec
+from loadgen.stats.delivery import News, Published
 from loadgen.stats.fanin import Second
 from loadgen.stats.tally import Held, Tally, WorkerVitals
-from loadgen.wire import WIRE, Hello, Post
+from loadgen.wire import WIRE, ErrandResult, Hello, Post
 
 PLAN = Plan(max=1000, rate=100.0, hold=5.0)
 FIX = "raise --max-connections"
@@ -129,3 +134,49 @@ def counted():
         posted(run, agent, seconds(second), run.start + 1.0)
     (entry,) = run.tick(run.start + 1.0)
     return run, entry.row
+
+
+PUBLISHING = Plan(max=1000, rate=100.0, hold=10.0, publish=Publish(grace=2.0))
+SENT = Published("here-run.0", 0, 1_000_000)
+
+
+def with_news(number, **news):
+    """A second of an agent that has news about publications."""
+    second = opened(number, 5)
+    second.news = News(**news)
+    return second
+
+
+PREPARED = replace(PLAN, setup=SetupSpec(file="prepare.py", teardown="teardown"))
+
+
+def gathered(plan=PREPARED, wanted=2):
+    """Returns a run whose agents are ready, and their ids; setup is under way."""
+    run = Run(plan, wanted)
+    ids = [run.join(hello(name), 0.0).id for name in ("a", "b")]
+    for agent in ids:
+        posted(run, agent, ready(), 0.0)
+    run.tick(0.0)
+    return run, ids
+
+
+def waits(run, agents, start, end):
+    """Posts that agents are ready, and ticks, twice a second from `start` to `end`."""
+    for step in range(int(2 * start), int(2 * end)):
+        for agent in agents:
+            posted(run, agent, ready(), step / 2)
+        run.tick(step / 2)
+
+
+def prepared():
+    """Returns a run that has started with data of its setup, and its agents' ids."""
+    run, ids = gathered()
+    posted(run, ids[0], ready(errand=ErrandResult(1, b"[1]")), 1.0)
+    run.tick(1.0)
+    assert run.state == "running"
+    return run, ids
+
+
+def begun(run, apart, *items):
+    """Returns a post of an agent whose second 0 began `apart` seconds late."""
+    return replace(seconds(*items), began=run.start + apart)

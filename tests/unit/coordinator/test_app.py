@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 
 from coordinator.app import coordinate
-from coordinator.run.run import START_IN, Run
+from coordinator.run.progress import START_IN
+from coordinator.run.run import Run
 from coordinator.scrape import Scrape, Watched
 from coordinator.settings import RunSettings
 from coordinator.storage.journal import Journal

@@ -2,9 +2,19 @@
 
 import pytest
 
-from coordinator.run.agents import LOST_AFTER, SILENT_AFTER, Agents, AgentState, FailureDetector
-from coordinator.run.run import Run
+from coordinator.run.agents import (
+    LOST_AFTER,
+    MAX_AGENTS,
+    SILENT_AFTER,
+    Agents,
+    AgentState,
+    FailureDetector,
+)
+from coordinator.run.run import (
+    Run,
+)
 from loadgen.machine.limits import Limit
+from loadgen.plan.plan import Plan, Target
 from loadgen.stats.tally import WorkerVitals
 from loadgen.wire import Post
 from tests.unit.coordinator.fleet import (
@@ -262,3 +272,41 @@ def test_agents_that_are_ready_and_heard_lately_can_be_reached():
     run.agents.by_id[d].lost = True
     assert names(detector.reachable(3.1)) == ["a"]
     assert detector.reachable(LOST_AFTER + 0.1) == []
+
+
+def test_agents_that_join_and_are_never_heard_leave_their_places_and_names_to_others():
+    run = Run(PLAN, 1)
+    for _ in range(MAX_AGENTS):
+        run.join(hello("a"), 0.0)
+    for step in range(55):
+        run.tick(step / 5)
+
+    assert run.join(hello("a"), 11.0).name == "a"
+    assert list(run.agents.by_id) == ["run-1000"]
+
+
+def test_a_reserve_that_falls_silent_is_forgotten_later_than_one_that_was_never_heard():
+    run = Run(PLAN, 1)
+    started(run, ["a"])
+    heard, dead = (run.join(hello(name), 0.0).id for name in ("heard", "dead"))
+    posted(run, heard, ready(), 0.0)
+    known = []
+    for step in range(350):
+        posted(run, "run-0", Post(), step / 5)
+        run.tick(step / 5)
+        known.append(set(run.agents.by_id) - {"run-0"})
+
+    assert known[49] == {heard, dead}
+    assert known[55] == {heard}
+    assert known[-1] == set()
+
+
+def test_the_addresses_of_an_agent_are_by_urls_without_secrets():
+    urls = ("ws://a/?token=x", "ws://a/?token=y")
+    run = Run(Plan(max=10, targets=tuple(Target(url=url) for url in urls)), 1)
+    (agent,) = (run.join(hello("a"), 0.0).id,)
+    said = dict.fromkeys((*urls, "ws://b/?jwt=z"), ("10.0.0.1",))
+    posted(run, agent, ready(addresses=said), 0.0)
+
+    found = run.agents.by_id[agent].shown_addresses(run.shown_urls)
+    assert [*found] == ["ws://a/?token=…", "ws://a/?token=…2", "ws://b/?jwt=…"]

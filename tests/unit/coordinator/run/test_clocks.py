@@ -1,13 +1,17 @@
 """The clock of a run that jumps, beside the clocks of its agents."""
 
 import pytest
+from msgspec.structs import replace
 
-from coordinator.run.clocks import APART, MAX_JUMP, MAX_JUMPS, jump_of
-from coordinator.run.run import HEARING, Run
+from coordinator.run.clocks import APART, HEARING, MAX_JUMP, MAX_JUMPS, jump_of
+from coordinator.run.run import (
+    Run,
+)
 from loadgen.wire import ClockOffset
 from tests.unit.coordinator.fleet import (
     PLAN,
     beat,
+    begun,
     drained,
     opened,
     posted,
@@ -123,4 +127,28 @@ def test_a_step_of_the_monotonic_clock_is_not_taken_for_a_wall_clock_that_was_se
 
     assert [text for text in warnings(run) if "wall clock" in text] == [
         "the wall clock of agent a was set by +10.0 s; the run goes by the monotonic clock"
+    ]
+
+
+def test_a_jump_of_one_agents_clock_marks_its_own_seconds():
+    run = Run(PLAN, 3)
+    a, b, c = started(run, "abc")
+    now = run.start + 1.5
+    for agent, apart in ((a, 0.0), (b, 0.0), (c, -20.0)):
+        posted(run, agent, begun(run, apart, opened(0, 5)), now)
+    (entry,) = run.tick(now)
+
+    assert warnings(run) == []
+    assert [why for why in entry.row.invalid if "20" in why]
+
+
+def test_a_wall_clock_that_was_set_is_told_unless_the_machine_stood_still():
+    run = Run(PLAN, 1)
+    (agent,) = started(run, ["a"])
+    for wall, steps in ((100.0, 0), (105.0, 0), (120.0, 1)):
+        clock = ClockOffset("a", 0.0, 0.001, wall=wall, steps=steps)
+        posted(run, agent, replace(seconds(), clock=clock), run.start)
+
+    assert warnings(run) == [
+        "the wall clock of agent a was set by +5.0 s; the run goes by the monotonic clock"
     ]

@@ -4,6 +4,16 @@ A notice is one line, or plain lines.
 """
 
 from coordinator.run.notices import MAX_REFUSED, MAX_SAMPLES, Notice, Notices
+from coordinator.run.run import (
+    Run,
+)
+from tests.unit.coordinator.fleet import (
+    PLAN,
+    hello,
+    posted,
+    ready,
+    started,
+)
 
 
 def test_notices_come_in_their_order_and_once():
@@ -80,3 +90,41 @@ def test_refused_agents_without_end_are_not_all_named():
 
     assert len(named) == MAX_REFUSED
     assert last.text == "further agents were refused; no more of them are named"
+
+
+def test_the_first_traceback_of_each_reason_is_a_notice_up_to_a_hundred_reasons():
+    run = Run(PLAN, 2)
+    a, b = started(run)
+    posted(run, a, ready(tracebacks={"error_KeyError": "one"}), run.start)
+    posted(run, b, ready(tracebacks={"error_KeyError": "two", "error\nOther": "three"}), run.start)
+
+    assert [
+        (notice.agent, notice.reason, notice.text) for notice in run.notices.take() if notice.reason
+    ] == [
+        ("a", "error_KeyError", "one"),
+        ("b", "error Other", "three"),
+    ]
+
+    posted(run, a, ready(tracebacks={f"error_{number}": "" for number in range(500)}), run.start)
+    assert len(run.notices.take()) == 98
+
+
+def test_a_note_is_a_notice_of_its_agent_once():
+    run = Run(PLAN, 1)
+    agent = run.join(hello(), 0.0).id
+    posted(run, agent, ready(notes=("worker 0\nis gone",)), 0.0)
+
+    assert [(notice.agent, notice.text) for notice in run.notices.take()] == [
+        ("host", "worker 0 is gone")
+    ]
+    assert run.notices.take() == []
+
+
+def test_tracebacks_and_notes_of_agents_become_notices():
+    run = Run(PLAN, 1)
+    (agent,) = started(run, ["a"])
+
+    posted(run, agent, ready(notes=("hot",), tracebacks={"error_KeyError": "Traceback"}), 1.0)
+
+    told = [(notice.agent, notice.reason, notice.text) for notice in run.notices.take()]
+    assert told == [("a", "", "hot"), ("a", "error_KeyError", "Traceback")]

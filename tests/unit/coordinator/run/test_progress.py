@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.run.progress import (
+    GATE_IN,
+    START_IN,
     Pauses,
     PhaseProgress,
     Progress,
@@ -15,7 +17,7 @@ from coordinator.run.progress import (
     phase_progress_of,
     rate_at,
 )
-from coordinator.run.run import GATE_IN, START_IN, Run
+from coordinator.run.run import Run
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second

@@ -1,11 +1,13 @@
 """The unfinished numbers of lost agents are given to others, or not."""
 
 import pytest
+from msgspec.structs import replace
 
 from coordinator.report.summary import summary_of
 from coordinator.run.run import Run
-from coordinator.run.shares import REASSIGNED_IN, shares_of
+from coordinator.run.shares import REASSIGNED_IN, empty_share_error, shares_of
 from coordinator.run.steering import WishError
+from loadgen.plan.clients import AgentSpec
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.shares import NO_SHARE
@@ -344,3 +346,14 @@ def test_what_is_launched_again_comes_at_the_rate_that_is_asked():
     start = posted(run, a, ready(), run.start + 1.0).start
     assert start is not None
     assert start.again == 20.0
+
+
+def test_an_empty_share_is_an_error_that_names_its_agents_and_the_fix():
+    plan = Plan(max=2)
+    weighted = replace(plan, clients=(AgentSpec(name="tiny", weight=0.1),))
+
+    assert str(empty_share_error(["tiny"], plan, 3)) == (
+        f"{plan.asked} over 3 agents leaves nothing for tiny: a share that rounds to nothing; ask"
+        " for more connections, fewer agents, or raise the agent's --max-connections"
+    )
+    assert str(empty_share_error(["tiny"], weighted, 3)).endswith("raise its weight in the plan")

@@ -2,6 +2,10 @@
 
 import pytest
 
+from coordinator.run.progress import STEERED_IN
+from coordinator.run.run import (
+    Run,
+)
 from coordinator.run.steering import (
     AskedChange,
     Room,
@@ -18,6 +22,8 @@ from loadgen.plan.sessions import Loop
 from loadgen.plan.steer import MAX_CHANGES, PlanChange, steered
 from tests.unit.coordinator.fleet import (
     PLAN,
+    started,
+    steer,
 )
 
 PHASED = Plan(
@@ -46,10 +52,14 @@ def test_a_phase_is_the_next_one_or_a_later_one_by_its_name():
 
 
 GATED = Plan(phases=(Phase(rate=10, max=20, wait=True), Phase(rate=10, max=20)))
+
+
 MIXED = Plan(
     sessions=(Loop(name="a"), Loop(name="b")),
     phases=(Phase(rate=10, max=20, sessions={"a": 1.0}),),
 )
+
+
 FED = Plan(
     rate=10.0,
     max=20,
@@ -114,3 +124,33 @@ def test_a_change_is_worded_for_people():
     assert str(asked) == "max 2,000 from second 12, 2,000 planned"
     asked.second = None
     assert str(asked) == "max 2,000 once arrivals go on, 2,000 planned"
+
+
+def test_a_plan_that_is_fixed_is_not_changed():
+    run = Run(PLAN, 1)
+    run.steering.fixed = "a calibration keeps to its own plan"
+    started(run, ["a"])
+
+    with pytest.raises(WishError, match="own plan; pause, resume or drain"):
+        steer(run, 1.0, rate=50.0)
+    assert run.steering.asked() == []
+
+
+def test_a_change_in_a_pause_holds_once_arrivals_go_on():
+    run = Run(PLAN, 1)
+    started(run, ["a"])
+    run.pause(run.start + 2.0)
+    steer(run, 4.0, rate=50.0)
+    (asked,) = run.steering.asked()
+    assert (asked.second, asked.change.at) == (None, 2.0 + STEERED_IN)
+
+    run.resume(run.start + 6.0)
+
+    assert run.steering.asked()[0].second == pytest.approx(6.0 + 1.5 + STEERED_IN)
+
+
+def test_a_wish_before_the_start_is_not_refused_for_what_it_changes():
+    run = Run(PLAN, 1)
+
+    run.steering.check(Wish(phase="no such phase"), None)
+    assert run.steering.asked() == []

@@ -13,8 +13,9 @@ import pytest
 
 from coordinator.report.summary import summary_of
 from coordinator.run.agents import digest_of
+from coordinator.run.gathering import RefusedError
 from coordinator.run.recorded import argument_types
-from coordinator.run.run import RefusedError, Run
+from coordinator.run.run import Run
 from coordinator.storage import journal
 from coordinator.storage.disk import Disk
 from coordinator.storage.journal import FILE, Journal, read_head, replay

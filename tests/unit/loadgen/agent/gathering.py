@@ -9,9 +9,16 @@ from contextlib import asynccontextmanager
 from coordinator.clock import Clock
 from coordinator.http.server import Server
 from coordinator.run.run import Run
+from loadgen.agent.run import AgentRun
 from loadgen.agent.settings import AgentSettings
+from loadgen.http.client import CoordinatorClient
 from loadgen.net.allowed import AllowedTargets
+from loadgen.plan.plan import Plan
 from loadgen.values import Endpoint
+from loadgen.wire import Welcome, from_wire, to_wire
+from tests.processes import PATIENCE
+from tests.unit.coordinator.fleet import hello
+from tests.unit.wire_ends import until
 
 
 class Gathering:
@@ -54,3 +61,49 @@ def settings_for(url, **options):
     """Returns the settings of an agent with one worker."""
     given = {"name": "a", "workers": 1, "allowed_targets": AllowedTargets(), "orphan_after": 30.0}
     return AgentSettings(coordinator=url, **given | options)
+
+
+LIMIT = 1 << 20
+"""Bytes of a welcome."""
+
+
+SESSION = "async def session(user): ...\n"
+
+
+def plan_on(server, **changes):
+    fields = {"rate": 1000.0, "max": 20, "think": 0.1, "hold": 600.0} | changes
+    return Plan(target=server.ws, **fields)
+
+
+@asynccontextmanager
+async def joined(found, *, token=None, **options):
+    """A run of an agent that has joined; its workers have ended after the block."""
+    settings = settings_for(found.url, **options)
+    async with CoordinatorClient(found.url, token, True, PATIENCE) as client:
+        status, body = await client.post("/v1/agents", to_wire(hello("a")), LIMIT)
+        assert status == 200
+        running = AgentRun(settings, client, from_wire(body, Welcome))
+        try:
+            yield running
+        finally:
+            await running.pool.stop()
+
+
+async def served(running):
+    """Serves a run to its end."""
+    async with asyncio.timeout(PATIENCE):
+        await running.serve()
+
+
+async def refusal_of(found, running):
+    """Serves a run that the agent refuses; returns the reason.
+
+    The coordinator has it from the agent's post.
+    """
+    agent = found.agent
+    serving = asyncio.create_task(served(running))
+    await until(lambda: agent.refusal != "", PATIENCE)
+    found.run.stop(found.clock.now())
+    await serving
+    assert running.pool.employed == []
+    return agent.refusal

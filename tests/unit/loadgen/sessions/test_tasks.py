@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-from contextlib import suppress
 from time import monotonic
 
 import pytest
@@ -10,18 +9,11 @@ import pytest
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
 from loadgen.sessions.tasks import SessionTask, UserTasks, cause_of
 from loadgen.sessions.user import User
-from loadgen.sessions.websocket import Awaited, WebSocket
-from tests.unit.loadgen.sessions.test_user import load
-from tests.unit.loads import idle_user
+from loadgen.sessions.waits import Awaited
+from loadgen.sessions.websocket import WebSocket
+from tests.unit.loadgen.sessions.echo_server import ended, load
 from tests.unit.timing import MS
 from tests.unit.wire_ends import until
-
-
-async def ended(session, **changes):
-    """Runs a session of one user to its end; returns its ledger, tally and samples."""
-    async with load(session, **changes) as (running, _):
-        ledger = await running.over()
-        return ledger, running.tally, running.recorder.samples
 
 
 async def test_messages_of_two_connections_are_gathered():
@@ -307,52 +299,6 @@ async def test_of_a_group_of_exceptions_the_one_counts_that_says_most(error):
     assert isinstance(cause_of(error()), error)
 
 
-async def test_a_timeout_around_a_group_cancels_its_tasks_and_the_session_goes_on():
-    cancelled = []
-
-    async def waits(ws):
-        try:
-            await ws.receive()
-        except asyncio.CancelledError:
-            cancelled.append(ws)
-            raise
-
-    async def session(user):
-        ws = await user.connect()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(0.02), asyncio.TaskGroup() as group:
-                group.create_task(waits(ws))
-                await user.think(60)
-            cancelled.clear()
-        assert asyncio.current_task().cancelling() == 0
-        await ws.send("x")
-        assert await ws.receive(timeout=5) == "x"
-        await ws.close()
-
-    ledger, _, _ = await ended(session)
-    assert (ledger.closed, len(cancelled)) == ({"done": 1}, 1)
-
-
-async def test_a_cancel_that_is_taken_back_in_time_raises_nothing():
-    async def session(user):
-        ws = await user.connect()
-        me = asyncio.current_task()
-        assert me.cancel()
-        assert me.uncancel() == 0
-        await user.think(0.01)
-        me.cancel()
-        me.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await asyncio.sleep(60)
-        assert (me.uncancel(), me.uncancel()) == (1, 0)
-        await user.think(0.01)
-        await ws.close()
-
-    ledger, _, _ = await ended(session)
-    assert ledger.closed == {"done": 1}
-    assert not idle_user().cancel()
-
-
 @pytest.mark.parametrize("end", ["close_all", "abort_all"])
 async def test_plan_and_operator_end_a_session_with_tasks_for_their_reason(end):
     async def waits(ws):
@@ -389,7 +335,7 @@ async def test_a_session_in_a_group_is_drained_in_good_order():
 
 
 async def test_a_task_that_does_not_end_keeps_its_session_for_a_bounded_time(monkeypatch):
-    monkeypatch.setattr("loadgen.sessions.user.LEAVE_TIMEOUT", 10 * MS)
+    monkeypatch.setattr("loadgen.sessions.driver.LEAVE_TIMEOUT", 10 * MS)
     freed = asyncio.Event()
 
     async def stays():
@@ -411,7 +357,7 @@ async def test_a_task_that_does_not_end_keeps_its_session_for_a_bounded_time(mon
 
 
 async def test_a_session_that_waits_although_it_is_cancelled_is_closed(monkeypatch):
-    monkeypatch.setattr("loadgen.sessions.user.LEAVE_TIMEOUT", 10 * MS)
+    monkeypatch.setattr("loadgen.sessions.driver.LEAVE_TIMEOUT", 10 * MS)
 
     async def session(user):
         ws = await user.connect()

@@ -4,74 +4,16 @@ The tests are about its messages, its pings, and its end.
 """
 
 import asyncio
-import socket
 import sys
-from contextlib import asynccontextmanager
 from time import sleep
 
 import pytest
-from websockets.asyncio.server import serve
 from websockets.frames import Opcode
 
-from loadgen.plan.plan import Plan
 from loadgen.sessions.errors import ConnectionEnded
-from loadgen.sessions.inbox import MAX_UNREAD_BYTES, UNREAD
 from loadgen.sessions.websocket import BURST, MAX_BYTES, MAX_WAITING
-from tests.unit.loads import Load
-from tests.unit.wire_ends import FarSide, until
-
-
-@asynccontextmanager
-async def load(session):
-    """A session under way against a server that obeys.
-
-    Its orders are the messages `close`, `close 1000`, `cut off` and `flood`.
-    """
-
-    async def obey(connection):
-        async for message in connection:
-            if message == "close":
-                await connection.send("last words")
-                await connection.close(4001)
-            elif message == "close 1000":
-                await connection.send("last words")
-                await connection.close(1000)
-            elif message == "cut off":
-                connection.transport.abort()
-            elif message == "flood":
-                await connection.send(bytes(MAX_BYTES + 1))
-            else:
-                await connection.send(message)
-
-    async with serve(obey, "127.0.0.1", 0, compression=None, ping_interval=None) as server:
-        port = server.sockets[0].getsockname()[1]
-        plan = Plan(rate=500.0, max=1, hold=0.0)
-        running = Load(plan, port, source="127.0.9.9", ports=range(24_500, 24_520), session=session)
-        try:
-            yield running
-        finally:
-            await running.end()
-
-
-async def test_messages_that_came_before_the_end_are_received_after_it():
-    got = []
-
-    async def session(user):
-        ws = await user.connect()
-        await ws.send("close")
-        with pytest.raises(ConnectionEnded, match="server_4001"):
-            await user.think(30)
-        assert not ws.open
-        got.append(await ws.receive())
-        for refused in (ws.receive(), ws.ping(), ws.send("x")):
-            with pytest.raises(ConnectionEnded, match="server_4001"):
-                await refused
-        await ws.close()  # harmless
-        got.append("closed")
-
-    async with load(session) as running:
-        assert (await running.over()).closed == {"server_4001": 1}
-        assert got == ["last words", "closed"]
+from tests.unit.loadgen.sessions.obeying_server import by_hand, load, pong, settled
+from tests.unit.wire_ends import until
 
 
 async def test_a_close_that_the_session_waits_for_is_the_end_that_it_asked_for():
@@ -144,37 +86,6 @@ async def test_a_session_reads_the_headers_of_the_101():
 
     async with load(session) as running:
         assert (await running.over()).closed == {"done": 1}
-
-
-@asynccontextmanager
-async def by_hand(session):
-    """A session under way; the test answers its frames itself at the far end."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.setblocking(False)
-        plan = Plan(rate=500.0, max=1, hold=0.0)
-        port = listener.getsockname()[1]
-        running = Load(plan, port, source="127.0.9.9", ports=range(24_500, 24_520), session=session)
-        sock, _ = await asyncio.get_running_loop().sock_accept(listener)
-        sock.setblocking(False)
-        try:
-            with sock:
-                far = FarSide(sock)
-                await far.upgrade()
-                yield running, far
-        finally:
-            await running.end()
-
-
-def settled(tally):
-    """Returns what became of all pings: pongs, skipped and missing."""
-    found = (tally.pongs, tally.pongs_skipped, tally.pongs_missing)
-    assert sum(found) == tally.pings == tally.ping_rtt.total == tally.ping_rtt_sent.total
-    return found
-
-
-def pong(number):
-    """Returns the payload of the pong to a ping."""
-    return number.to_bytes(4, "big")
 
 
 async def test_a_ping_after_a_think_time_is_due_at_its_end():
@@ -304,85 +215,6 @@ async def test_a_text_of_appwrite_answers_no_ping_of_a_session():
         assert settled(running.tally) == (0, 0, 1)
 
 
-async def test_a_session_awaits_the_end_of_a_connection_that_the_server_closes():
-    story = []
-
-    async def session(user):
-        ws = await user.connect()
-        await ws.receive()
-        await user.think(0.04)
-        with pytest.raises(ConnectionEnded, match="server_1001"):
-            await ws.ping()
-        story.append("closing")
-        await ws.close()
-        story.append("ended")
-
-    async with by_hand(session) as (running, far):
-        await far.send_frame(Opcode.TEXT, b"hello")
-        await far.send_frame(Opcode.CLOSE, b"\x03\xe9")
-        await far.frame()
-        await until(lambda: story == ["closing"])
-        far.sock.close()
-        assert (await running.over()).closed == {"server_1001": 1}
-        assert story == ["closing", "ended"]
-
-
-CLOSE_1001 = b"\x88\x02\x03\xe9"
-LAST = b"\x81\x04last"
-
-
-async def test_send_waits_while_the_server_takes_nothing_and_goes_on_when_it_does():
-    sent = []
-
-    async def session(user):
-        ws = await user.connect()
-        for number in range(100):
-            await ws.send(bytes(1 << 20))
-            sent.append(number)
-        await ws.close()
-
-    async with by_hand(session) as (running, far):
-        far.protocol.max_message_size = None
-        await until(lambda: running.tally.bytes_sent > 1 << 16)
-        await asyncio.sleep(0.05)
-        before = len(sent)
-        assert before < 50
-        assert running.tally.messages_sent + 1 >= before
-        frames = [await far.frame() for _ in range(101)]
-        assert {len(found.data) for found in frames[:100]} == {1 << 20}
-        assert frames[100].opcode is Opcode.CLOSE
-        await far.flush()
-        far.sock.close()
-        assert (await running.over()).closed == {"done": 1}
-        assert (running.tally.messages_sent, running.tally.messages_unsent) == (100, 0)
-
-
-@pytest.mark.parametrize("end", [None, CLOSE_1001])
-async def test_an_end_while_send_waits_is_raised_in_it(end):
-    raised = []
-
-    async def session(user):
-        ws = await user.connect()
-        try:
-            while True:
-                await ws.send(bytes(1 << 20))
-        except ConnectionEnded as error:
-            raised.append(str(error))
-
-    async with by_hand(session) as (running, far):
-        await until(lambda: running.tally.bytes_sent > 1 << 16)
-        if end is None:
-            far.sock.close()
-            reason = "reset"
-        else:
-            await far.send(end)
-            reason = "server_1001"
-            await until(lambda: raised == [reason])
-            far.sock.close()
-        assert (await running.over()).closed == {reason: 1}
-        assert raised == [reason]
-
-
 async def test_a_session_that_only_sends_lets_others_run():
     """It sends to a server that takes everything, and never thinks."""
     turns = []
@@ -454,32 +286,6 @@ async def test_a_message_over_the_limit_fails_at_its_header():
         assert (await running.over()).closed == {"message_too_big": 1}
 
 
-@pytest.mark.parametrize("wait", ["receive", "ping"])
-async def test_the_servers_close_ends_a_wait_at_once_and_no_later_message_counts(wait):
-    story = []
-
-    async def session(user):
-        ws = await user.connect()
-        await user.think(0.02)
-        if wait == "receive":
-            story.append(await ws.receive())
-        with pytest.raises(ConnectionEnded, match="server_1001"):
-            await getattr(ws, wait)()
-        with pytest.raises(ConnectionEnded, match="server_1001"):
-            await ws.send("more")
-        story.append((ws.open, ws.close_code, ws.close_reason))
-
-    async with by_hand(session) as (running, far):
-        if wait == "ping":
-            await far.frame()
-        await far.send(LAST + b"\x88\x07\x03\xe9later" + LAST)
-        await until(lambda: story[-1:] == [(False, 1001, "later")])
-        far.sock.close()
-        assert (await running.over()).closed == {"server_1001": 1}
-        assert running.tally.messages_received == 1
-        assert story[0] == "last" or wait == "ping"
-
-
 async def test_a_rejection_has_its_name_at_once():
     story = []
 
@@ -531,25 +337,6 @@ async def test_a_close_without_an_answer_is_unclean():
         assert (await running.over()).closed == {"unclean_close": 1}
         assert running.tally.counters == {"closed": 1}
         assert running.tally.drained_unanswered == 1
-
-
-async def test_messages_beyond_the_bytes_of_an_inbox_are_counted():
-    async def session(user):
-        ws = await user.connect()
-        while user.recorder.tally.messages_received < 3:
-            await user.think(0.02)
-        assert len(await ws.receive()) == MAX_UNREAD_BYTES - 1
-        assert ws.inbox is None
-        await ws.close()
-
-    async with by_hand(session) as (running, far):
-        for size in (10, 10, MAX_UNREAD_BYTES - 1):
-            await far.send_frame(Opcode.BINARY, bytes(size))
-        await far.frame()
-        await far.flush()
-        far.sock.close()
-        await running.over()
-        assert running.tally.counters == {UNREAD: 2}
 
 
 async def test_a_handler_sees_every_message_and_takes_what_it_wants():

@@ -1,109 +1,24 @@
 """Received publications against sent ones, with times that are only numbers."""
 
 import gc
-from dataclasses import dataclass
-from math import inf
-from types import SimpleNamespace
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
-from loadgen.stats.deliveries import (
-    DUPLICATE,
-    LATEST,
-    MANY,
-    MAX_KNOWN,
-    NEW,
-    REORDERED,
-    Deliveries,
-    Heard,
-)
+from loadgen.stats.deliveries import LATEST, MANY, MAX_KNOWN, Deliveries
 from loadgen.stats.delivery import MAX_MISSED, Delivered, News, Published, PublisherClock, Stamp
+from loadgen.stats.heard import Heard
 from loadgen.stats.tally import Tally
-
-GRACE = 5.0
-HERE = "here"
-
-
-@dataclass
-class Subscriber:
-    """A connection: the four attributes that matter here."""
-
-    number: int = 0
-    receipts: Heard | None = None
-    opened_at: float = inf
-    group: int = 0
-
-    @property
-    def owner(self):
-        """The user."""
-        return SimpleNamespace(number=self.number)
-
-
-def find(payload):
-    begin = payload.find(b"lg1:")
-    return payload[begin : payload.index(b";") + 1] if begin >= 0 else None
-
-
-def channels_of(resource):
-    return tuple(filter(None, resource.split(",")))
-
-
-def made(**options):
-    return Deliveries(
-        find,
-        channels_of,
-        **({"grace": GRACE, "window": 4, "clock": HERE} | options),
-    )
-
-
-def sent_at(seconds, number=0, stream=f"{HERE}-run.0", channel=""):
-    return Published(stream, number, int(seconds * 1_000_000), channel)
-
-
-def payload_of(published):
-    return f'{{"payload":"{published.stamp.text}"}}'.encode()
-
-
-def joined(deliveries, count=1, at=0.0, resource=""):
-    subscribers = [Subscriber(number) for number in range(count)]
-    for subscriber in subscribers:
-        deliveries.join(subscriber, resource, at)
-    return subscribers
-
-
-def reported(deliveries, now, subscribers=(), **options):
-    tally = Tally()
-    news = deliveries.report(tally, subscribers, now, **options)
-    return news or News(), tally
-
-
-# What one connection has heard.
-
-
-@given(st.lists(st.integers(0, 12), max_size=30), st.integers(1, 8))
-def test_what_is_heard_is_told_apart_within_the_window(numbers, window):
-    heard, seen, last = Heard({}), set(), -1
-    for number in numbers:
-        heard, kind = heard.after("s", number, window)
-        if number > last:
-            assert kind == NEW
-        elif number > last - window:
-            assert kind == (DUPLICATE if number in seen else REORDERED)
-        last = max(last, number)
-        seen.add(number)
-        for known in range(last - window + 1, last + 3):
-            assert heard.has("s", known) == (known in seen and known >= 0)
-
-
-def test_streams_are_told_apart():
-    heard, _ = Heard({}).after("a", 3, 64)
-
-    assert heard.has("a", 3)
-    assert not heard.has("b", 3)
-    assert heard.after("b", 3, 64)[1] == NEW
-
+from tests.unit.loadgen.stats.receipts import (
+    GRACE,
+    HERE,
+    Subscriber,
+    find,
+    joined,
+    made,
+    payload_of,
+    reported,
+    sent_at,
+)
 
 # Reach.
 
@@ -195,62 +110,6 @@ def test_the_missed_are_those_that_had_to_receive_it():
     news, _ = reported(deliveries, 15.0, [late, other, early])
 
     assert [one.missed for one in news.delivered.values()] == [[7]]
-
-
-@st.composite
-def lives(draw):
-    """A connection: when it opens, when it leaves, and when it receives, if at all."""
-    opens = draw(st.integers(0, 20))
-    leaves = draw(st.integers(opens, 40) | st.none())
-    receives = draw(st.integers(10, 30) | st.none())
-    if receives is not None and not opens <= receives < (40 if leaves is None else leaves):
-        receives = None
-    return opens, leaves, receives
-
-
-@example([(0, 5, None), (0, 12, 11), (12, 13, None), (12, 14, 13), (0, None, 11)])
-@given(st.lists(lives(), max_size=8))
-def test_reach_is_what_single_receipts_say(lives):
-    """The publication is sent at 10, and its grace is over at 15."""
-    deliveries = made()
-    subscribers = [Subscriber(number) for number in range(len(lives))]
-    published = sent_at(10.0)
-    events = []
-    for subscriber, (opens, leaves, receives) in zip(subscribers, lives, strict=True):
-        events.append((opens, 0, lambda now, one=subscriber: deliveries.join(one, "", now)))
-        if leaves is not None:
-            events.append((leaves, 2, lambda now, one=subscriber: deliveries.leave(one, now)))
-        if receives is not None:
-            events.append(
-                (
-                    receives,
-                    1,
-                    lambda now, one=subscriber: deliveries.receive(one, payload_of(published), now),
-                )
-            )
-    events.append((12, 1, lambda now: deliveries.announce(published, now)))
-    for at, _, happens in sorted(events, key=lambda event: event[:2]):
-        happens(float(at))
-
-    news, tally = reported(deliveries, 45.0 if any(lives) else 16.0, subscribers)
-
-    received = [
-        (opens, leaves, receives)
-        for opens, leaves, receives in lives
-        if opens <= 10 and receives is not None and receives <= 15
-    ]
-    expected = [
-        (opens, leaves, receives)
-        for opens, leaves, receives in lives
-        if opens <= 10
-        and (leaves is None or leaves > 10)
-        and (leaves is None or leaves >= 15 or (receives is not None and receives <= 15))
-    ]
-    delivered = news.delivered[published.key]
-    assert (delivered.expected, delivered.received) == (len(expected), len(received))
-    assert tally.delivery_late == sum(
-        opens <= 10 and receives is not None and receives > 15 for opens, _, receives in lives
-    )
 
 
 def test_what_left_before_it_received_is_not_expected():
@@ -398,18 +257,6 @@ def test_the_last_report_closes_every_book():
 
     assert list(news.delivered) == [announced.key]
     assert (tally.delivery_received, tally.delivery_unregistered) == (1, 1)
-
-
-def test_departures_and_openings_are_forgotten_after_a_while():
-    deliveries = made()
-    subscribers = joined(deliveries, 3)
-    deliveries.leave(subscribers[0], 1.0)
-    reported(deliveries, 100.0)
-    deliveries.announce(sent_at(101.0), 101.0)
-
-    delivered = reported(deliveries, 106.0)[0].delivered
-
-    assert [one.expected for one in delivered.values()] == [2]
 
 
 # Clocks.

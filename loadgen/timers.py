@@ -117,6 +117,11 @@ class Deadlines(Generic[Item]):
             del self._deadlines[item]
             yield item
 
+    @property
+    def next(self) -> float:
+        """The earliest deadline, on the caller's clock; inf without an item."""
+        return next(iter(self._deadlines.values()), inf)
+
     def __len__(self) -> int:
         return len(self._deadlines)
 

@@ -147,9 +147,9 @@ class Connections:
         return again
 
     @property
-    def waiting(self) -> bool:
-        """True while a connection has a deadline, for its 101 or for its end."""
-        return len(self.connecting) > 0 or len(self.closing) > 0
+    def next_deadline(self) -> float:
+        """The earliest deadline of a connection, for its 101 or for its end; inf without one."""
+        return min(self.connecting.next, self.closing.next)
 
 
 def refuse(recorder: Recorder, reason: str, *, planned: bool) -> None:

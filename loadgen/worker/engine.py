@@ -255,7 +255,7 @@ class Engine:
         launch = self._launch_due(now)  # last: who ends in this tick may come back in it
         if launch <= now:
             return launch
-        limit = now + (TURN if self.connections.waiting else MAX_SLEEP)
+        limit = min(now + MAX_SLEEP, max(self.connections.next_deadline, self._next_turn))
         due = min(launch, end, *(scenario.next_due(limit) for scenario in self.scenarios))
         return min(max(due, now + self._grain), limit)
 

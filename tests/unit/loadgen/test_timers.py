@@ -217,6 +217,13 @@ def test_nothing_expires_before_its_time(deadlines):
     assert len(deadlines) == 3
 
 
+def test_the_earliest_deadline_is_known(deadlines):
+    assert deadlines.next == 110.0
+    deadlines.remove("a")
+    assert deadlines.next == 111.0
+    assert Deadlines[str](10.0).next == inf
+
+
 def test_what_is_over_its_time_is_handed_over_oldest_first_and_once(deadlines):
     assert list(deadlines.expired(111.0)) == ["a", "b"]
     assert list(deadlines.expired(111.0)) == []

@@ -1,6 +1,7 @@
 """The counts of a worker's connections, from dial to end, on a real listener."""
 
 import asyncio
+import math
 import socket
 from contextlib import contextmanager
 from time import monotonic
@@ -85,11 +86,12 @@ async def test_a_connection_is_counted_once_in_each_state():
     with worker() as load:
         connection = load.dial()
         assert connection in load.all
-        assert load.all.waiting
+        dialed_at = connection.dialed_at
+        assert load.all.next_deadline == dialed_at + load.all.connecting.seconds
         far = load.accept()
         await far.upgrade()
         await until(lambda: load.recorder.tally.opened == 1)
-        assert not load.all.waiting
+        assert load.all.next_deadline == math.inf
         assert connection.dialed_at is None
 
         far.sock.close()

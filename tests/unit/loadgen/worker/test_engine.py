@@ -396,6 +396,14 @@ async def test_an_engine_sleeps_until_a_user_is_due_but_not_less_than_its_grain(
     assert asleep(*dues, grain=grain).tick(100.0) == pytest.approx(100.0 + sleep)
 
 
+async def test_an_engine_wakes_for_a_deadline_and_not_before_it():
+    engine = asleep()
+    connecting = engine.connections.connecting
+    connecting.add(object(), 100.05 - connecting.seconds)
+
+    assert engine.tick(100.0) == pytest.approx(100.05)
+
+
 @pytest.mark.parametrize(
     ("phase", "at"),
     [

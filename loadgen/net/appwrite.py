@@ -36,10 +36,15 @@ class _Frame(msgspec.Struct):
 _frame = msgspec.json.Decoder(_Frame)
 _data = msgspec.json.Decoder(_Data)
 NOT_APPWRITE = AppwriteMessage("")
+EVENT = AppwriteMessage("event")
+EVENT_START = b'{"type":"event",'
+"""The beginning of nearly all messages; nothing of the rest matters here."""
 
 
 def read(payload: bytes) -> AppwriteMessage:
     """Returns the message of a text frame; NOT_APPWRITE for any other payload."""
+    if payload.startswith(EVENT_START):
+        return EVENT
     if not payload.startswith(b'{"type":"'):
         return NOT_APPWRITE
     try:

@@ -35,8 +35,8 @@ from loadgen.net.frames import (
     close_code,
     close_frame,
     frame,
-    lone_message,
     ping_frame,
+    whole_message,
 )
 from loadgen.net.handshake import Handshake, Reply, key_of
 from loadgen.net.refusal import BODY_TIMEOUT, awaits_body, explain
@@ -489,10 +489,16 @@ class Connection:
 
     def _receive(self, data: bytes) -> None:
         if self.parser is None:
-            message = lone_message(data)
-            if message is not None:
+            at = 0
+            for _ in range(MAX_STEPS):
+                found = whole_message(data, at)
+                if found is None:
+                    break
+                message, at = found
                 self._message(message)
-                return
+                if at == len(data):
+                    return
+            data = data[at:]
         parser = self.parser or self._new_parser()
         for event in parser.feed(data, MAX_STEPS):
             self._take(event)

@@ -119,26 +119,28 @@ def _may_be_sent(code: int) -> bool:
     return isinstance(code, int) and (code in _CODES or 3000 <= code < 5000)
 
 
-def lone_message(data: bytes) -> Event | None:
-    """Returns the message in one whole short data frame; None for other bytes.
+def whole_message(data: bytes, at: int = 0) -> tuple[Event, int] | None:
+    """Returns the message in the whole short data frame at `at`, and where it ends.
 
-    Most messages come so, and need no Parser. What is wrong with the others is its business.
+    None for other bytes. Most messages come so, and need no Parser. What is wrong with the others
+    is its business.
     """
-    if len(data) < 4 or data[0] not in (FIN_TEXT, FIN_BINARY):
+    if len(data) < at + 4 or data[at] not in (FIN_TEXT, FIN_BINARY):
         return None
-    size = data[1]
+    size = data[at + 1]
     if size > 126:  # eight bytes of length, or masked
         return None
-    begin = 2
+    begin = at + 2
     if size == 126:
-        size = int.from_bytes(data[2:4], "big")
-        begin = 4
-    if len(data) != begin + size or size > MAX_KEPT_BYTES:
+        begin = at + 4
+        size = data[at + 2] << 8 | data[at + 3]
+    end = begin + size
+    if len(data) < end or size > MAX_KEPT_BYTES:
         return None
-    payload = data[begin:]
-    if data[0] == FIN_TEXT and not payload.isascii() and not _is_utf8(payload):
+    payload = data[begin:end]
+    if data[at] == FIN_TEXT and not payload.isascii() and not _is_utf8(payload):
         return None
-    return Event(data[0] & 0x0F, payload, size)
+    return Event(data[at] & 0x0F, payload, size), end
 
 
 def _is_utf8(payload: bytes) -> bool:

@@ -274,6 +274,20 @@ async def test_appwrites_connected_frame_is_an_acceptance():
         await until(lambda: recorder.tally.accepted == 1)
 
 
+async def test_messages_that_come_together_count_each_in_their_order():
+    error = b'{"type":"error","data":{"code":1008,"message":"x"}}'
+    texts = (b'{"type":"event","data":{}}', error, b'{"type":"event","data":{}}', error)
+    frames = [Frame(Opcode.TEXT, text).serialize(mask=False) for text in texts]
+    async with opened() as (connection, _, far, recorder):
+        await far.send(b"".join(frames)[:-5])
+        await until(lambda: recorder.tally.messages_received == 3)
+        assert connection.rejected == 0
+        await far.send(frames[-1][-5:])
+        await until(lambda: recorder.tally.messages_received == 4)
+        assert connection.rejected == 1008
+        assert connection.parser is None
+
+
 async def test_a_close_after_an_error_frame_is_a_rejection_with_its_code():
     async with opened() as (_, diary, far, _):
         await far.send_frame(Opcode.TEXT, b'{"type":"error","data":{"code":1008,"message":"no"}}')

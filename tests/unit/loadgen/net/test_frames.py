@@ -25,9 +25,9 @@ from loadgen.net.frames import (
     closing_payload,
     fragmented,
     frame,
-    lone_message,
     masked,
     ping_frame,
+    whole_message,
 )
 from tests.unit.strategies import cuts, pieces
 
@@ -433,25 +433,41 @@ def test_good_frames_are_events_also_when_rubbish_follows(stream, rubbish, cuts)
     assert all(event.opcode != FAULT for event, _ in pairwise(events))
 
 
-# A lone message.
+# Whole messages.
+
+BEFORE = b"\x81\x02ab"
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 @pytest.mark.parametrize("size", [2, 4, 125, 126, 127, MAX_KEPT_BYTES])
-def test_a_lone_message_is_what_the_parser_makes_of_it(opcode, size):
+def test_a_whole_message_is_what_the_parser_makes_of_it(opcode, size):
     data = from_a_server(opcode, b"x" * size)
+    message, end = whole_message(data)
 
-    assert [lone_message(data)] == Parser().feed(data)
+    assert [message] == Parser().feed(data)
+    assert end == len(data)
+
+
+def test_whole_messages_follow_one_another():
+    texts = [b"first", b"y" * 200, b"last"]
+    data = b"".join(from_a_server(TEXT, text) for text in texts)
+    at, read = 0, []
+    while at < len(data):
+        message, at = whole_message(data, at)
+        read.append(message.payload)
+
+    assert read == texts
 
 
 @given(st.binary(max_size=300), st.sampled_from([0x81, 0x82, 0x01, 0x88, 0xC1]))
-def test_any_bytes_are_a_lone_message_only_where_the_parser_says_so(data, first):
+def test_any_bytes_are_a_whole_message_only_where_the_parser_says_so(data, first):
     data = bytes((first,)) + data
-    message = lone_message(data)
+    found = whole_message(data)
 
-    if message is not None:
+    if found is not None:
+        message, end = found
         parser = Parser()
-        assert parser.feed(data) == [message]
+        assert parser.feed(data[:end]) == [message]
         assert parser.clean
 
 
@@ -460,7 +476,6 @@ def test_any_bytes_are_a_lone_message_only_where_the_parser_says_so(data, first)
     [
         b"\x81\x02\xff\xff",  # no UTF-8
         b"\x81\x85" + b"x" * 133,  # masked
-        b"\x81\x02abc",  # more follows
         b"\x81\x05abc",  # more is to come
         from_a_server(TEXT, b"x" * (MAX_KEPT_BYTES + 1)),
         from_a_server(TEXT, b"x" * 65536),
@@ -469,8 +484,11 @@ def test_any_bytes_are_a_lone_message_only_where_the_parser_says_so(data, first)
     ],
 )
 def test_all_other_bytes_are_left_to_the_parser(data):
-    assert lone_message(data) is None
+    assert whole_message(data) is None
+    assert whole_message(BEFORE + data, len(BEFORE)) is None
 
 
-def test_a_lone_text_may_have_any_letters():
-    assert lone_message(from_a_server(TEXT, "ä€𝄞".encode())).payload.decode() == "ä€𝄞"
+def test_a_whole_text_may_have_any_letters():
+    message, _ = whole_message(from_a_server(TEXT, "ä€𝄞".encode()))
+
+    assert message.payload.decode() == "ä€𝄞"

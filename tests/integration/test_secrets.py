@@ -184,10 +184,22 @@ async def session(user):
 
 def plan_with(secret: Secrets, folder: Path, server: int, proxy: int) -> Path:
     """Writes a plan with a secret in each field that may hold one."""
-    url = f"ws://127.0.0.1:{server}/ws?room=1&token="
     (folder / "own.py").write_text(SESSION.format(source=secret("source")))
-    key, form = secret("send.hex").encode().hex(), secret("send.base64").encode()
-    text = f"""
+    path = folder / "secret-plan.toml"
+    path.write_text(
+        load_with(secret, server, proxy)
+        + sessions_with(secret)
+        + requests_with(secret)
+        + steps_with(secret)
+        + LOOP
+    )
+    return path
+
+
+def load_with(secret: Secrets, server: int, proxy: int) -> str:
+    """Returns the head of a plan: targets, transport and publisher."""
+    url = f"ws://127.0.0.1:{server}/ws?room=1&token="
+    return f"""
 rate = 50
 max = 18
 hold = 600
@@ -208,7 +220,12 @@ grace = 1
 url = "http://{secret("publish.user")}:x@127.0.0.1:{server}/publish?api_key={secret("publish.url")}"
 headers = {{ X-Own = "{secret("publish.header")}" }}
 body = {{ key = "{secret("publish.body")}", data = "{{{{stamp}}}}" }}
+"""
 
+
+def sessions_with(secret: Secrets) -> str:
+    """Returns the feeder and sessions of a plan; steps of the last one follow."""
+    return f"""
 [[feeders]]
 name = "logins"
 rows = [{{ password = "{secret("row")}" }}]
@@ -226,7 +243,12 @@ reply = [
   {{ match = "^never$", send = "{secret("reply.send")}" }},
   {{ json = {{ key = "{secret("reply.json")}" }}, hex = "{secret("reply.hex").encode().hex()}" }},
 ]
+"""
 
+
+def requests_with(secret: Secrets) -> str:
+    """Returns the steps of a script that send requests by HTTP."""
+    return f"""
 [[sessions.steps]]
 do = "http"
 method = "POST"
@@ -252,7 +274,12 @@ do = "http"
 method = "POST"
 url = "/denied"
 text = "{secret("http.text")}"
+"""
 
+
+def steps_with(secret: Secrets) -> str:
+    """Returns the steps of a script that connect and send."""
+    return f"""
 [[sessions.steps]]
 do = "set"
 names = ["key"]
@@ -281,11 +308,11 @@ check = [{{ name = "more", jsonpath = "more", equals = 1 }}]
 
 [[sessions.steps]]
 do = "send"
-hex = "{key}"
+hex = "{secret("send.hex").encode().hex()}"
 
 [[sessions.steps]]
 do = "send"
-base64 = "{base64.b64encode(form).decode()}"
+base64 = "{base64.b64encode(secret("send.base64").encode()).decode()}"
 
 [[sessions.steps]]
 do = "think"
@@ -295,15 +322,15 @@ seconds = 0.5
 do = "connect"
 path = "/refused?token=%%token%%"
 subst = true
+"""
 
+
+LOOP = """
 [[sessions]]
 kind = "loop"
 name = "holds"
 think = 1
 """
-    path = folder / "secret-plan.toml"
-    path.write_text(text)
-    return path
 
 
 def family(pid: int) -> Iterator[int]:

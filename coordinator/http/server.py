@@ -32,8 +32,8 @@ from coordinator.http.sse import Viewers
 from coordinator.http.static import Page, no_icon
 from coordinator.run.agents import digest_of
 from coordinator.run.gathering import RefusedError
+from coordinator.run.row import Row, in_order, summaries
 from coordinator.run.run import BadPostError, Run
-from coordinator.run.timeline import Row, in_order, summaries
 from coordinator.text import one_line
 from coordinator.tsung.status import tsung_status
 from loadgen.http.metrics import MAX_AGE, MetricsPage

@@ -6,6 +6,7 @@ from coordinator.report.expect import Expectation
 from coordinator.run.agents import AgentState
 from coordinator.run.life import hold_of, lowest_alive, plateau_seconds
 from coordinator.run.progress import Progress
+from coordinator.run.row import copied, in_order, summaries
 from coordinator.run.run import Run
 from coordinator.run.summary import (
     SCHEMA,
@@ -16,7 +17,6 @@ from coordinator.run.summary import (
     Summary,
     Verdict,
 )
-from coordinator.run.timeline import copied, in_order, summaries
 from coordinator.text import sample_file
 from loadgen.plan.life import alive_within
 from loadgen.stats.tally import Ledger

@@ -102,7 +102,7 @@ class Controller:
         if settings.calibrate:
             run.steering.fixed = "a calibration keeps to its own plan"
         server.seconds = folder.seconds.since
-        server.recorded = journal.written
+        server.agents.recorded = journal.written
         server.live.folder = folder.path.name
         run.clock = {clock_name(): PublisherClock(clock.at(0.0))}
 
@@ -303,7 +303,7 @@ class Controller:
         )
 
     def _tick(self, now: float) -> None:
-        for agent in self._server.take_disconnected():
+        for agent in self._server.agents.take_disconnected():
             self._run.connection_broke(agent, now)
         self._check_wall_clock(now)
         entries = self._run.tick(now)

@@ -46,7 +46,9 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         "drain_after_s": round(run.progress.drain_after, 3)
         if run.progress.drain_after < inf
         else None,
-        "aborted": {"why": run.aborted, "second": run.aborted_at} if run.aborted else None,
+        "aborted": {"why": run.ending.aborted, "second": run.ending.aborted_at}
+        if run.ending.aborted
+        else None,
         "ledger": run.ledger,
         "unexpected": unexpected(run.total.closed),
         "alive": run.fanin.alive,

@@ -45,7 +45,7 @@ def summary_of(
     least, most = timeline.peak
     window = alive_within(run.plan.session_specs) if total.pings else None
     alive = timeline.alive if window is not None else {}
-    hold = hold_of(timeline.open, peak, run.drained_at - run.start)
+    hold = hold_of(timeline.open, peak, run.ending.drained_at - run.start)
     summary = Summary(
         **total.counts(),
         schema=SCHEMA,
@@ -80,7 +80,9 @@ def summary_of(
         breaches=run.breaches() if run.state == "done" else [],
         not_launched=0 if _ended_early(run) else run.reports.not_launched,
         teardown_failed=int(bool(run.setup.teardown_problem)),
-        aborted=EarlyEnd(run.aborted, round(run.aborted_at, 1)) if run.aborted else None,
+        aborted=EarlyEnd(run.ending.aborted, round(run.ending.aborted_at, 1))
+        if run.ending.aborted
+        else None,
         insecure=run.plan.insecure,
         reach=total.reach,
         publications=run.publications.summary if run.plan.publish else None,
@@ -101,7 +103,9 @@ def summary_of(
 
 def _ended_early(run: Run) -> bool:
     """True when a run goes on, or was ended before its plan was through."""
-    return run.state != "done" or run.by_hand or bool(run.aborted) or run.ended_by_loss
+    return (
+        run.state != "done" or run.ending.by_hand or bool(run.ending.aborted) or run.ending.by_loss
+    )
 
 
 def _marked(seconds: dict[int, list[str]]) -> list[InvalidSecond]:
@@ -130,15 +134,15 @@ def rate_achieved(launched: Mapping[int, int], planned: int, progress: Progress)
 
 
 def _verdict(run: Run, held: bool) -> Verdict:
-    if run.by_hand:
+    if run.ending.by_hand:
         return "stopped"
     if (
-        run.ended_by_loss
+        run.ending.by_loss
         or run.state != "done"
         or not any(member.finished for member in run.fleet())
     ):
         return "lost"
-    return "pass" if held and not run.aborted else "fail"
+    return "pass" if held and not run.ending.aborted else "fail"
 
 
 def _agent(run: Run, member: AgentState) -> AgentSummary:

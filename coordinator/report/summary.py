@@ -4,6 +4,7 @@ from collections.abc import Container, Mapping, Sequence
 
 from coordinator.report.expect import Expectation
 from coordinator.run.agents import AgentState
+from coordinator.run.ending import Ending
 from coordinator.run.life import hold_of, lowest_alive, plateau_seconds
 from coordinator.run.progress import Progress
 from coordinator.run.row import copied, in_order, summaries
@@ -80,9 +81,7 @@ def summary_of(
         breaches=run.breaches() if run.state == "done" else [],
         not_launched=0 if _ended_early(run) else run.reports.not_launched,
         teardown_failed=int(bool(run.setup.teardown_problem)),
-        aborted=EarlyEnd(run.ending.aborted, round(run.ending.aborted_at, 1))
-        if run.ending.aborted
-        else None,
+        aborted=_aborted(run.ending),
         insecure=run.plan.insecure,
         reach=total.reach,
         publications=run.publications.summary if run.plan.publish else None,
@@ -99,6 +98,11 @@ def summary_of(
     held = held and not summary.breaches and not summary.not_launched
     summary.verdict = _verdict(run, held)
     return summary
+
+
+def _aborted(ending: Ending) -> EarlyEnd | None:
+    """Returns why a session or a condition ended the run; None when none did."""
+    return EarlyEnd(ending.aborted, round(ending.aborted_at, 1)) if ending.aborted else None
 
 
 def _ended_early(run: Run) -> bool:

@@ -82,13 +82,9 @@ class Run(Recorded):
         self.clock: dict[str, PublisherClock] = {}
         """The coordinator's monotonic clock, by its name, beside the clock of the run."""
         self.ending = Ending()
+        rate = self.progress.mean_rate
         self._share_table = ShareTable(
-            plan.total,
-            self.progress.mean_rate,
-            self.agents,
-            self.fanin,
-            self.timeline,
-            self.notices,
+            plan.total, rate, self.agents, self.fanin, self.timeline, self.notices
         )
         self._detector = FailureDetector(self.agents)
         self._clocks = Clocks(self.agents, self.timeline, self.notices)

@@ -22,8 +22,8 @@ from coordinator.run.calibration import (
     measure,
     plan_for,
 )
+from coordinator.run.row import Row
 from coordinator.run.run import Run
-from coordinator.run.timeline import Row
 from coordinator.storage.calibrations import keep_calibration
 from coordinator.text import and_more, one_line, reasons
 from loadgen.errors import FleetError, OperatorError, PlanError

@@ -102,7 +102,7 @@ class Controller:
         if settings.calibrate:
             run.steering.fixed = "a calibration keeps to its own plan"
         server.seconds = folder.seconds.since
-        server.recorded = journal.written
+        server.agents.recorded = journal.written
         server.live.folder = folder.path.name
         run.clock = {clock_name(): PublisherClock(clock.at(0.0))}
 
@@ -200,8 +200,8 @@ class Controller:
                     f"the disk of {self._folder.path} still stands still: the run directory is not"
                     " complete"
                 )
-        if self._run.failure is not None:
-            raise self._run.failure
+        if self._run.ending.failure is not None:
+            raise self._run.ending.failure
         return self._report()
 
     async def _start(self, local_agents: LocalAgents) -> None:
@@ -303,7 +303,7 @@ class Controller:
         )
 
     def _tick(self, now: float) -> None:
-        for agent in self._server.take_disconnected():
+        for agent in self._server.agents.take_disconnected():
             self._run.connection_broke(agent, now)
         self._check_wall_clock(now)
         entries = self._run.tick(now)
@@ -398,7 +398,7 @@ class Controller:
         ):
             await asyncio.sleep(TICK / 4)
             now = self._clock.now()
-        if self._run.failure is None and not self._run.by_hand:
+        if self._run.ending.failure is None and not self._run.ending.by_hand:
             await self.local_processes.wait_for_agents()
 
     async def _write_last_files(self) -> None:

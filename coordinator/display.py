@@ -3,8 +3,8 @@
 from typing import Protocol, TextIO
 
 from coordinator.lines import Lines
+from coordinator.run.row import Row
 from coordinator.run.run import Run
-from coordinator.run.timeline import Row
 
 
 class Display(Protocol):

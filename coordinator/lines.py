@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import TextIO
 
+from coordinator.run.row import Figures, Row
 from coordinator.run.run import Run
-from coordinator.run.timeline import Figures, Row
 from coordinator.text import count, ms, reasons
 from loadgen.stats.reasons import unexpected
 

@@ -7,9 +7,10 @@ from coordinator.calibrate import Calibrator
 from coordinator.http.server import Server
 from coordinator.influx.exporter import Exporter
 from coordinator.report.samples import Sampler
+from coordinator.run.row import Row
 from coordinator.run.run import Run
 from coordinator.run.summary import ExportSummary
-from coordinator.run.timeline import Entry, Row
+from coordinator.run.timeline import Entry
 from coordinator.settings import RunSettings
 from coordinator.storage.writer import RunDir
 from coordinator.tsung.log import TsungLog

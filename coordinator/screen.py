@@ -17,8 +17,8 @@ from rich.text import Text
 
 from coordinator.lines import BLANK, waiting
 from coordinator.report.samples import arrivals_asked
+from coordinator.run.row import Figures, Row, summaries
 from coordinator.run.run import Run
-from coordinator.run.timeline import Figures, Row, summaries
 from coordinator.text import (
     and_more,
     columns,

@@ -61,56 +61,58 @@ class ReceiverType(click.ParamType[LineReceiver]):
             self.fail(f"{value!r}: {error}", param, ctx)
 
 
-class HeaderType(click.ParamType[tuple[str, str]]):
+class PairType(click.ParamType[tuple[str, str]]):
+    """A name with its value, which no error repeats: it may be a password."""
+
+    envvar_list_splitter = "\n"
+    """One pair a line in the environment, since values have blanks."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Returns name and value; fails when they are no pair of this type."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return self.pair_in(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+    def pair_in(self, text: str) -> tuple[str, str]:
+        """Returns the pair in a text; raises ValueError with the fix where there is none."""
+        raise NotImplementedError
+
+
+class HeaderType(PairType):
     """A header of the handshake, from `Name: value`."""
 
     name = "name: value"
-    envvar_list_splitter = "\n"
-    """One header a line in LOADGEN_COORD_HEADER, since values have blanks."""
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """Returns name and value; fails when they can't be sent.
-
-        The value is not repeated: it may be a password.
-        """
-        if isinstance(value, tuple):
-            return value
-        name, colon, text = str(value).partition(":")
-        header = name.strip(), text.strip(" \t")
+    def pair_in(self, text: str) -> tuple[str, str]:
+        """Returns name and value; raises ValueError when they can't be sent."""
+        name, colon, value = text.partition(":")
+        header = name.strip(), value.strip(" \t")
         if not colon:
-            self.fail("a header needs a colon; write 'Name: value'", param, ctx)
+            raise ValueError("a header needs a colon; write 'Name: value'")
         for _, what in request_mistakes([header]):
-            self.fail(f"header {header[0]!r} {what}", param, ctx)
+            raise ValueError(f"header {header[0]!r} {what}")
         return header
 
 
-class ParamType(click.ParamType[tuple[str, str]]):
+class ParamType(PairType):
     """A parameter of the plan, from `KEY=VALUE`."""
 
     name = "key=value"
-    envvar_list_splitter = "\n"
-    """One parameter a line in LOADGEN_COORD_PARAM, since values may have blanks."""
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """Returns name and value; fails without a name.
-
-        The value is not repeated: it may be a password.
-        """
-        if isinstance(value, tuple):
-            return value
-        name, sign, text = str(value).partition("=")
+    def pair_in(self, text: str) -> tuple[str, str]:
+        """Returns name and value; raises ValueError without a name."""
+        name, sign, value = text.partition("=")
         if not sign or not NAME.fullmatch(name):
-            self.fail(
+            raise ValueError(
                 "a parameter is KEY=VALUE, with a KEY of letters, digits and underscores; write for"
-                " example room=lobby",
-                param,
-                ctx,
+                " example room=lobby"
             )
-        return name, text
+        return name, value
 
 
 class FeederType(click.ParamType[Feeder]):

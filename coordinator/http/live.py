@@ -14,8 +14,8 @@ from coordinator.http.sse import Feed
 from coordinator.report.own import MAX_DRAWN, STATISTICS
 from coordinator.report.samples import AGENT_SERIES, Sampler, bars, values_of
 from coordinator.run.notices import Notice
+from coordinator.run.row import Row
 from coordinator.run.run import Run
-from coordinator.run.timeline import Row
 from coordinator.scrape import Scrape
 from coordinator.text import sample_file
 from loadgen.plan.life import alive_within

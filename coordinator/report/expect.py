@@ -21,8 +21,8 @@ import msgspec
 
 from coordinator.run.parts import DRAIN, PLATEAU, WHOLE, Part
 from coordinator.run.progress import HOLD
+from coordinator.run.row import Percentiles
 from coordinator.run.summary import ByReason, Derived, ExpectationResult, Summary, Verified
-from coordinator.run.timeline import Percentiles
 from loadgen.errors import PlanError
 from loadgen.plan.plan import Plan
 from loadgen.plan.sessions import PythonSession

@@ -20,7 +20,7 @@ from coordinator.report.samples import AGENT_SERIES, Sample, bars, samples_of
 from coordinator.report.standalone import standalone
 from coordinator.report.text import outcome
 from coordinator.report.trend import Trend, step_text
-from coordinator.run.timeline import Row
+from coordinator.run.row import Row
 from coordinator.scrape import Scrape
 from coordinator.storage.reader import RunRecord
 from coordinator.text import in_natural_order

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from coordinator.run.parts import RECENT
+from coordinator.run.row import Figures
 from coordinator.run.summary import Summary
-from coordinator.run.timeline import Figures
 from loadgen.stats.tally import OTHER, CheckCounts
 
 STATISTICS = ("p50", "p90", "p95", "p99", "max")

@@ -8,7 +8,7 @@ import msgspec
 from coordinator.report.own import STATISTICS, OwnFigures, OwnSeconds
 from coordinator.run.hosts import mean
 from coordinator.run.progress import Pauses, rate_at
-from coordinator.run.timeline import Figures, PartFigures, Row
+from coordinator.run.row import Figures, PartFigures, Row
 from coordinator.storage.reader import RunRecord
 from loadgen.machine.host import HostState
 from loadgen.plan.plan import Plan

@@ -4,8 +4,10 @@ from collections.abc import Container, Mapping, Sequence
 
 from coordinator.report.expect import Expectation
 from coordinator.run.agents import AgentState
+from coordinator.run.ending import Ending
 from coordinator.run.life import hold_of, lowest_alive, plateau_seconds
 from coordinator.run.progress import Progress
+from coordinator.run.row import copied, in_order, summaries
 from coordinator.run.run import Run
 from coordinator.run.summary import (
     SCHEMA,
@@ -16,7 +18,6 @@ from coordinator.run.summary import (
     Summary,
     Verdict,
 )
-from coordinator.run.timeline import copied, in_order, summaries
 from coordinator.text import sample_file
 from loadgen.plan.life import alive_within
 from loadgen.stats.tally import Ledger
@@ -45,7 +46,7 @@ def summary_of(
     least, most = timeline.peak
     window = alive_within(run.plan.session_specs) if total.pings else None
     alive = timeline.alive if window is not None else {}
-    hold = hold_of(timeline.open, peak, run.drained_at - run.start)
+    hold = hold_of(timeline.open, peak, run.ending.drained_at - run.start)
     summary = Summary(
         **total.counts(),
         schema=SCHEMA,
@@ -80,7 +81,7 @@ def summary_of(
         breaches=run.breaches() if run.state == "done" else [],
         not_launched=0 if _ended_early(run) else run.reports.not_launched,
         teardown_failed=int(bool(run.setup.teardown_problem)),
-        aborted=EarlyEnd(run.aborted, round(run.aborted_at, 1)) if run.aborted else None,
+        aborted=_aborted(run.ending),
         insecure=run.plan.insecure,
         reach=total.reach,
         publications=run.publications.summary if run.plan.publish else None,
@@ -99,9 +100,16 @@ def summary_of(
     return summary
 
 
+def _aborted(ending: Ending) -> EarlyEnd | None:
+    """Returns why a session or a condition ended the run; None when none did."""
+    return EarlyEnd(ending.aborted, round(ending.aborted_at, 1)) if ending.aborted else None
+
+
 def _ended_early(run: Run) -> bool:
     """True when a run goes on, or was ended before its plan was through."""
-    return run.state != "done" or run.by_hand or bool(run.aborted) or run.ended_by_loss
+    return (
+        run.state != "done" or run.ending.by_hand or bool(run.ending.aborted) or run.ending.by_loss
+    )
 
 
 def _marked(seconds: dict[int, list[str]]) -> list[InvalidSecond]:
@@ -130,15 +138,15 @@ def rate_achieved(launched: Mapping[int, int], planned: int, progress: Progress)
 
 
 def _verdict(run: Run, held: bool) -> Verdict:
-    if run.by_hand:
+    if run.ending.by_hand:
         return "stopped"
     if (
-        run.ended_by_loss
+        run.ending.by_loss
         or run.state != "done"
         or not any(member.finished for member in run.fleet())
     ):
         return "lost"
-    return "pass" if held and not run.aborted else "fail"
+    return "pass" if held and not run.ending.aborted else "fail"
 
 
 def _agent(run: Run, member: AgentState) -> AgentSummary:

@@ -9,8 +9,8 @@ from coordinator.report.expect import unit_of
 from coordinator.report.machines import Machine, addresses_of, setting_text
 from coordinator.run.life import NEARLY
 from coordinator.run.parts import WHOLE, Part
+from coordinator.run.row import Percentiles
 from coordinator.run.summary import AgentSummary, ExpectationResult, InvalidSecond, Summary
-from coordinator.run.timeline import Percentiles
 from coordinator.storage.reader import RunFacts
 from coordinator.text import and_more, count, ms, percent_text, reasons, seconds
 from loadgen.plan.slices import SESSION, TARGET

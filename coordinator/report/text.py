@@ -37,8 +37,8 @@ from coordinator.report.tables import (
 )
 from coordinator.run.common_end import common_end
 from coordinator.run.parts import PHASE, PLATEAU
+from coordinator.run.row import Percentiles
 from coordinator.run.summary import AgentSummary, ExpectationResult, Summary
-from coordinator.run.timeline import Percentiles
 from coordinator.text import (
     columns,
     count,

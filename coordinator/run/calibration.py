@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from coordinator.run.timeline import Row
+from coordinator.run.row import Row
 from coordinator.text import columns, count
 from loadgen.machine.host import BUSY
 from loadgen.machine.limits import CLIENT_BYTES, KERNEL_BYTES, TLS_BYTES

@@ -11,14 +11,8 @@ from collections.abc import Container, Sequence
 import msgspec
 
 from coordinator.run.life import NEARLY
-from coordinator.run.timeline import (
-    Entry,
-    Percentiles,
-    copied,
-    counts_only,
-    in_order,
-    summaries,
-)
+from coordinator.run.row import Percentiles, copied, in_order, summaries
+from coordinator.run.timeline import Entry, counts_only
 from loadgen.stats.reasons import unexpected
 from loadgen.stats.tally import CheckCounts, Count, Counts, CountsByReason, Tally
 

@@ -8,6 +8,7 @@ import math
 
 from coordinator.run.agents import Agents, AgentState, FailureDetector
 from coordinator.run.clocks import MAX_JUMP, Clocks, apart_from
+from coordinator.run.ending import DRAIN_TIMEOUT, Ending
 from coordinator.run.errands import SetupErrands
 from coordinator.run.gathering import Gathering
 from coordinator.run.notices import Notices
@@ -34,13 +35,6 @@ from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import FanIn
 from loadgen.stats.tally import Ledger, Tally
 from loadgen.wire import Hello, Order, Orders, Post, Welcome
-
-DRAIN_TIMEOUT = 150.0
-"""Seconds that the fleet has to close its connections in good order."""
-STOP_TIMEOUT = 15.0
-"""Seconds more that it has to abort them."""
-STOP_BY_HAND_TIMEOUT = 5.0
-"""Seconds that it has to abort them after the operator's stop."""
 
 
 class UnknownAgentError(KeyError):
@@ -80,8 +74,6 @@ class Run(Recorded):
         self.parts = Parts()
         self.start = math.inf
         """The time at which second 0 begins, on the clock of the run."""
-        self.drained_at = math.inf
-        """The time at which the drain began, on the clock of the run."""
         self.end = math.inf
         """The time at which the run was done, on the clock of the run."""
         self.progress = Progress(plan)
@@ -89,23 +81,10 @@ class Run(Recorded):
         self.publications = Publications(publish.grace, ordered=publish.ordered)
         self.clock: dict[str, PublisherClock] = {}
         """The coordinator's monotonic clock, by its name, beside the clock of the run."""
-        self.by_hand = False
-        """True when the operator ended it."""
-        self.aborted = ""
-        """The reason that a session or a condition gave for ending it; empty when none did."""
-        self.aborted_at = 0.0
-        """The seconds from its start to that."""
-        self.ended_by_loss = False
-        """True when it ended since something was lost and --on-loss is abort."""
-        self.failure: OperatorError | None = None
-        """The reason that it never started."""
+        self.ending = Ending()
+        rate = self.progress.mean_rate
         self._share_table = ShareTable(
-            plan.total,
-            self.progress.mean_rate,
-            self.agents,
-            self.fanin,
-            self.timeline,
-            self.notices,
+            plan.total, rate, self.agents, self.fanin, self.timeline, self.notices
         )
         self._detector = FailureDetector(self.agents)
         self._clocks = Clocks(self.agents, self.timeline, self.notices)
@@ -131,10 +110,6 @@ class Run(Recorded):
         self._settled = SettledSeconds(
             self.fanin, self.timeline, self.parts, self.progress, self.notices
         )
-        self._stopping = False
-        """True once the agents are ordered to abort their connections."""
-        self._deadline = math.inf
-        """The time at which draining, or stopping, has taken too long."""
 
     @property
     def state(self) -> State:
@@ -217,23 +192,22 @@ class Run(Recorded):
     def _shift(self, jump: float) -> None:
         """Goes on with the agents' seconds when the clock of the run itself has jumped."""
         self.start += jump
-        self.drained_at += jump
-        self._deadline += jump
+        self.ending.shift(jump)
 
     def _drain_for_session(self, agent: str, reason: str, now: float) -> None:
         """Ends the run in good order when a session on an agent asks for its end."""
-        if reason and not self.aborted:
+        if reason and not self.ending.aborted:
             self._abort(reason, f"a session on {agent} ended the run: {reason}", now)
 
     @recorded
     def abort(self, why: str, now: float) -> None:
         """Ends the run in good order, since it can't pass any more."""
-        if self.state == "running" and not self.aborted:
+        if self.state == "running" and not self.ending.aborted:
             self._abort(why, f"the run is drained: {why}", now)
 
     def _abort(self, why: str, notice: str, now: float) -> None:
-        self.aborted = why
-        self.aborted_at = self.age(now)
+        self.ending.aborted = why
+        self.ending.aborted_at = self.age(now)
         self.notices.warn(notice)
         if self.state == "running":
             self._drain(now)
@@ -253,7 +227,7 @@ class Run(Recorded):
             return "wait"
         if self.setup.to_come and not agent.active and not agent.lost:
             return "wait"  # its load is over, and an errand may come
-        if self.state == "done" or self._stopping or not agent.active:
+        if self.state == "done" or self.ending.stopping or not agent.active:
             return "stop"
         if self.state == "draining":
             return "drain"
@@ -283,7 +257,7 @@ class Run(Recorded):
         self._orders.clocks = stamp_clocks(
             self.plan.publish, self.clock, self.agents.by_id.values()
         )
-        if self._clocks.only_hears(now) and self.agents.active() and not self._stopping:
+        if self._clocks.only_hears(now) and self.agents.active() and not self.ending.stopping:
             return []
         self._advance(now)
         entries = self._settle(now)
@@ -359,7 +333,7 @@ class Run(Recorded):
             or any(agent.lost for agent in self.agents.with_share())
         )
         if lost and self.on_loss == "abort" and self.state == "running":
-            self.ended_by_loss = True
+            self.ending.by_loss = True
             self.notices.warn("something was lost, and --on-loss is abort: the run ends")
             self._drain(now)
         elif self._uses_reserves:
@@ -373,15 +347,14 @@ class Run(Recorded):
                 self._drain(now)
             else:
                 self._open_gate(now)
-        if now < self._deadline:
+        if not self.ending.is_overdue(now):
             return
-        if self._stopping:
+        if self.ending.stopping:
             for agent in self.agents.active():
                 self._lose(agent, "did not stop in time", now)
         else:
             self.notices.warn(f"not drained after {DRAIN_TIMEOUT:.0f} s; the rest is stopped")
-            self._stopping = True
-            self._deadline = now + STOP_TIMEOUT
+            self.ending.stop(now)
 
     def _open_gate(self, now: float) -> None:
         """Opens the next gate once every agent waits at it."""
@@ -394,13 +367,12 @@ class Run(Recorded):
     def _drain(self, now: float) -> None:
         self.progress.pauses.end(now - self.start)
         self._enter("draining")
-        self.drained_at = now
-        self._deadline = now + DRAIN_TIMEOUT
+        self.ending.drain(now)
 
     def _settle(self, now: float) -> list[Entry]:
         """Returns the seconds that are complete or have waited long enough, in order."""
         over = math.floor(now - self.start) - 1 if self.agents.active() else -1
-        return self._settled.take(over, self.drained_at - self.start)
+        return self._settled.take(over, self.ending.drained_at - self.start)
 
     def _finish(self, now: float) -> None:
         """Ends what is measured, and the run, unless a teardown is to come."""
@@ -454,7 +426,7 @@ class Run(Recorded):
             self.setup.skip()
             self._finish_when_torn_down()
             return
-        self.by_hand = self.by_hand or self.state != "done"
+        self.ending.by_hand = self.ending.by_hand or self.state != "done"
         if self.state == "gathering":
             self._finish(now)
         elif self.state == "running":
@@ -496,8 +468,7 @@ class Run(Recorded):
         """
         self._end_by_hand(now)
         if self.state == "draining":
-            self._deadline = now if self._stopping else now + STOP_BY_HAND_TIMEOUT
-            self._stopping = True
+            self.ending.stop_by_hand(now)
 
     @recorded
     def fail_gathering(self, wait: float, now: float) -> None:
@@ -506,7 +477,7 @@ class Run(Recorded):
 
     def fail(self, failure: OperatorError, now: float) -> None:
         """Ends a run that can't start."""
-        self.failure = failure
+        self.ending.failure = failure
         self._finish(now)
 
     # What else is seen of agents.

@@ -8,8 +8,8 @@ from coordinator.run.hosts import HostSummary
 from coordinator.run.parts import WHOLE, Part
 from coordinator.run.progress import PhaseProgress
 from coordinator.run.publications import Missed, PublicationsSummary
+from coordinator.run.row import Percentiles
 from coordinator.run.steering import AskedChange
-from coordinator.run.timeline import Percentiles
 from loadgen.stats.histogram import MAX_VALUE
 from loadgen.stats.reasons import unexpected
 from loadgen.stats.tally import CheckCounts, Count, Counts

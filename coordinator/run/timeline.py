@@ -6,123 +6,17 @@ A second may settle twice: without the agents that had not reported, and again, 
 have.
 """
 
-from typing import TypeVar
-
 import msgspec
 
 from coordinator.run.hosts import Hosts
-from loadgen.machine.host import HostState
+from coordinator.run.row import Figures, Row, copied, figures_of, part_figures_of
+from coordinator.run.validity import why_invalid
 from loadgen.plan.slices import NOT_SPLIT, Slices
 from loadgen.stats.fanin import Second, Settled, Slice, merge_slices
-from loadgen.stats.histogram import Histogram
-from loadgen.stats.tally import BY_NAME, CheckCounts, Counts, Ledger, Tally
+from loadgen.stats.tally import BY_NAME, Ledger, Tally
 
 APART = 0.05
 """Seconds by which the seconds of two agents may begin apart."""
-
-Named = TypeVar("Named")
-
-
-class Percentiles(msgspec.Struct, kw_only=True):
-    """The summary of a histogram: its count, and its percentiles in milliseconds.
-
-    Older run directories have no mean and no p95.
-    """
-
-    count: int
-    mean: float | None = None
-    p50: float
-    p90: float
-    p95: float | None = None
-    p99: float
-    p999: float
-    max: float
-
-
-class Rates(Counts, kw_only=True, omit_defaults=False):
-    """The events of one second alone."""
-
-    failed: int = 0
-    closed: int = 0
-
-
-class Figures(msgspec.Struct, omit_defaults=True):
-    """One second of the fleet, or of one agent."""
-
-    ledger: Ledger
-    """At the end of the second."""
-    rates: Rates
-    """Counts of this second alone."""
-    counts: dict[str, int]
-    """Counts of the run up to the end of this second."""
-    histograms: dict[str, Percentiles]
-    """Of this second alone; empty ones are absent."""
-    cpu_s: float
-    """CPU seconds used since the start of the processes."""
-    rss: int
-    """Resident bytes."""
-    counters: dict[str, int] = {}
-    """Counts that sessions keep, by their names, up to the end of this second."""
-    failed: dict[str, int] = {}
-    """The connections that failed in this second alone, by reason."""
-    closed: dict[str, int] = {}
-    """The connections that were closed in this second alone, by reason."""
-    timings: dict[str, Percentiles] = {}
-    """Timings that sessions keep, by their names, of this second alone."""
-    checks: dict[str, CheckCounts] = {}
-    """The checks of sessions, by their names, up to the end of this second."""
-    http_replies: dict[str, int] = {}
-    """The replies to HTTP requests in this second alone, by status."""
-    http_failed: dict[str, int] = {}
-    """The HTTP requests that got no reply in this second alone, by reason."""
-    alive: int | None = None
-    """Of the open connections at the end of the second: those whose 101 or pong came within the
-    plan's window. None where no session can ping."""
-    host: HostState | None = None
-    """The state of the agent's host in this second; None where unknown, and for the fleet."""
-
-
-class PartFigures(msgspec.Struct, omit_defaults=True):
-    """One second of the users of one session, or of one target."""
-
-    open: int
-    """Connections open at its end."""
-    alive: int | None = None
-    """Of them: those that were alive, as in Figures."""
-    counts: dict[str, int] = {}
-    """Counts of this second alone, those that are not 0. A target may have fewer than 0 launched:
-    users that were launched in an earlier second have connected to another one."""
-    failed: dict[str, int] = {}
-    """The connections that failed in this second alone, by reason."""
-    closed: dict[str, int] = {}
-    """The connections that were closed in this second alone, by reason."""
-    histograms: dict[str, Percentiles] = {}
-    """Of this second alone; empty ones are absent."""
-
-    @property
-    def before(self) -> int:
-        """The connections that were open at its begin."""
-        ended = sum(self.closed.values()) + self.counts.get("lost", 0)
-        return self.open - self.counts.get("opened", 0) + ended
-
-
-class Row(msgspec.Struct):
-    """One settled second, as a line of seconds.ndjson has it."""
-
-    second: int
-    fleet: Figures
-    agents: dict[str, Figures]
-    missing: list[str]
-    """Agents that had not reported when it settled."""
-    invalid: list[str]
-    """The reasons that its numbers prove nothing; empty when they count."""
-    corrects: bool = False
-    """True when it replaces an earlier row of the same second."""
-    saturated: list[str] = []
-    """The ways in which machines bounded what was measured; its latencies are theirs, too."""
-    parts: dict[str, PartFigures] = {}
-    """The figures by session and by target, `session.NAME` and `target.URL`, where results are
-    split."""
 
 
 class Entry(msgspec.Struct):
@@ -241,16 +135,18 @@ class Timeline:
                 counts_only(total), agents, set(settled.missing), dict(opened)
             )
         ledger = Ledger.of(self.planned, total)
-        wrong = self._wrong(settled, ledger, corrects=earlier is not None)
+        # What agents hold can be compared with the counts only while every second is complete.
+        exact = not self._partial and earlier is None
+        wrong = why_invalid(settled, ledger, self._marks.get(number, ""), exact=exact)
         row = Row(
             number,
-            _figures(ledger, total, settled.second),
+            figures_of(ledger, total, settled.second),
             agents,
             settled.missing,
             wrong,
             earlier is not None,
             self._saturated(settled),
-            _part_figures(whole, opened, verified=settled.second.held.alive is not None),
+            part_figures_of(whole, opened, verified=settled.second.held.alive is not None),
         )
         self._remember(row)
         self.peaks[number] = _peak_of(settled, row.fleet)
@@ -295,49 +191,7 @@ class Timeline:
 
     def _figures_of(self, name: str, part: Second) -> Figures:
         total = self._agents[name]
-        return _figures(Ledger.of(self._shares[name], total), total, part)
-
-    def _wrong(self, settled: Settled, ledger: Ledger, *, corrects: bool) -> list[str]:
-        wrong = [f"no report from {', '.join(settled.missing)}"] if settled.missing else []
-        if settled.lost:
-            wrong.append(f"no report from {', '.join(settled.lost)} before the loss")
-        wrong += [
-            f"no report from worker {number} of agent {name} before it was gone"
-            for name, part in settled.parts.items()
-            for number in part.delays.unreported
-        ]
-        wrong += filter(None, [self._marks.get(settled.second.number)])
-        # What agents hold can be compared with the counts only while every second is complete.
-        exact = not self._partial and not corrects
-        merged = [name for name, part in settled.parts.items() if part.span != 1]
-        if merged:
-            wrong.append(f"{', '.join(merged)} reported the counts of several seconds as one")
-        wrong += [
-            f"the ledger does not add up: {law}"
-            for law in ledger.breaches(settled.second.held if exact else None)
-        ]
-        if settled.second.tally.lost:
-            wrong.append(
-                f"{settled.second.tally.lost:,} open connections were lost with their agent or"
-                " worker"
-            )
-        wrong += [
-            _standstill(name, part.delays.stalls)
-            for name, part in settled.parts.items()
-            if part.delays.stalls
-        ]
-        wrong += [
-            f"the clock of {name} and that of the run went apart by {part.delays.stepped:.1f} s"
-            for name, part in settled.parts.items()
-            if part.delays.stepped
-        ]
-        delays = settled.second.delays
-        if delays.late:
-            wrong.append(
-                f"{delays.late:,} {'launch was' if delays.late == 1 else 'launches were'} late by"
-                f" up to {delays.late_by:.2g} s"
-            )
-        return wrong
+        return figures_of(Ledger.of(self._shares[name], total), total, part)
 
     def _saturated(self, settled: Settled) -> list[str]:
         waited = (
@@ -363,48 +217,6 @@ class Timeline:
             self.invalid.pop(row.second, None)
         if row.saturated:  # a correction has all that the earlier row had
             self.saturated[row.second] = row.saturated
-
-
-def summaries(histograms: dict[str, Histogram]) -> dict[str, Percentiles]:
-    """Returns the percentiles, in milliseconds, of every histogram that is not empty."""
-    return {
-        name: msgspec.convert(histogram.summary(), Percentiles)
-        for name, histogram in histograms.items()
-        if histogram.counts
-    }
-
-
-def in_order(named: dict[str, Named]) -> dict[str, Named]:
-    """Returns the same items in the order of their names."""
-    return dict(sorted(named.items()))
-
-
-def copied(checks: dict[str, CheckCounts]) -> dict[str, CheckCounts]:
-    """Returns the checks as they stand, in the order of their names."""
-    return {name: msgspec.structs.replace(checks[name]) for name in sorted(checks)}
-
-
-def _figures(ledger: Ledger, total: Tally, second: Second) -> Figures:
-    tally = second.tally
-    failed = sum(tally.failed.values())
-    closed = sum(tally.closed.values())
-    return Figures(
-        ledger,
-        Rates(**tally.counts(), failed=failed, closed=closed),
-        total.counts(),
-        summaries(tally.histograms()),
-        round(second.cpu_s, 3),
-        second.rss,
-        counters=in_order(total.counters),
-        failed=dict(tally.failed),
-        closed=dict(tally.closed),
-        timings=summaries(in_order(tally.timings)),
-        checks=copied(total.checks),
-        http_replies=in_order(tally.http_replies),
-        http_failed=in_order(tally.http_failed),
-        alive=second.held.alive,
-        host=second.host,
-    )
 
 
 def _peak_of(settled: Settled, fleet: Figures) -> tuple[int, int | None]:
@@ -443,37 +255,6 @@ def _slices_in(parts: dict[str, Second]) -> dict[int, Slice]:
     for part in parts.values():
         merge_slices(slices, part.slices)
     return slices
-
-
-def _part_figures(
-    split: dict[str, Slice], opened: dict[str, int], *, verified: bool
-) -> dict[str, PartFigures]:
-    """Returns the figures of a second by session and by target.
-
-    `opened` has the connections open at its end; `verified`: life is.
-    """
-    return {
-        name: PartFigures(
-            opened[name],
-            (one.alive or 0) if verified else None,
-            {count: number for count, number in one.tally.counts().items() if number},
-            dict(one.tally.failed),
-            dict(one.tally.closed),
-            summaries(one.tally.histograms()),
-        )
-        for name, one in split.items()
-    }
-
-
-def _standstill(agent: str, stalls: dict[int, float]) -> str:
-    """Returns which workers of an agent stood still, and for how long."""
-    workers = sorted(stalls)
-    if len(workers) == 1:
-        return f"worker {workers[0]} of agent {agent} stood still for {stalls[workers[0]]:.2g} s"
-    return (
-        f"workers {', '.join(map(str, workers))} of agent {agent} stood still, for up to"
-        f" {max(stalls.values()):.2g} s"
-    )
 
 
 def counts_only(tally: Tally) -> Tally:

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from coordinator.run.row import Row
 from coordinator.run.summary import SCHEMA, Summary
-from coordinator.run.timeline import Row
 from coordinator.scrape import Scrape
 from coordinator.storage import hlog
 from loadgen.errors import OperatorError

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from time import monotonic
 
 from loadgen.net.connection import FAILED, Connection
+from loadgen.net.dialers import Dialers
 from loadgen.net.drain import Drain
 from loadgen.net.route import AnyDialer
 from loadgen.stats.peak import PeakMeter
@@ -37,7 +38,11 @@ class Connections:
         """The connections that wait for the server to end them, within a bound."""
         self.drain: Drain[Connection] | None = None
         """The order in which they are closed, once all are to be."""
-        self._dialers = list(dialers)
+        self._dialers: list[AnyDialer] = []
+        self._with_addresses: list[Dialers] = []
+        """Those of them that keep which addresses a connection has not tried."""
+        for dialer in dialers:
+            self.use(dialer)
         self._all: dict[Connection, None] = {}
         self.peak = PeakMeter()
         """The most connections that were open at once."""
@@ -67,11 +72,13 @@ class Connections:
         """Adds a dialer, if it is not among the others."""
         if dialer not in self._dialers:
             self._dialers.append(dialer)
+            if isinstance(dialer, Dialers):
+                self._with_addresses.append(dialer)
 
     def redial(self, connection: Connection, dialer: AnyDialer, now: float) -> None:
         """Dials an attempt again, to where a redirect leads; its deadline stays."""
-        for old in self._dialers:
-            old.ended(connection)
+        for old in self._with_addresses:
+            old.forget(connection)
         connection.recorder.tally.redirects += 1
         dialer.dial(connection, now)
 
@@ -91,8 +98,8 @@ class Connections:
         self.connecting.remove(connection)
         self._all.pop(connection, None)
         self._left.pop(connection, None)
-        for dialer in self._dialers:
-            dialer.ended(connection)
+        for dialer in self._with_addresses:
+            dialer.forget(connection)
         tally = connection.recorder.tally
         if connection.state == FAILED:
             ends = tally.failed

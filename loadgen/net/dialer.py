@@ -144,9 +144,6 @@ class Dialer:
         """True while no connection has a pair towards this address."""
         return not self._ports.in_use
 
-    def ended(self, connection: Connection) -> None:
-        """Does nothing: transports give their ports back."""
-
     def cancel(self, connection: Connection) -> None:
         """Cancels an attempt that is under way; harmless for any other connection."""
         if connection in self._asking:

@@ -103,8 +103,8 @@ class Dialers:
         if self._timer is None:
             self._timer = self._loop.call_later(LOOK, self._look)
 
-    def ended(self, connection: Connection) -> None:
-        """Takes back what the connection held."""
+    def forget(self, connection: Connection) -> None:
+        """Forgets the addresses that a connection has not tried."""
         self._left.pop(connection, None)
 
     def cancel(self, connection: Connection) -> None:

@@ -61,9 +61,6 @@ class UnixDialer:
         if code:
             self._loop.call_soon(self._fail, connection, code)
 
-    def ended(self, connection: Connection) -> None:
-        """Does nothing: there is no port to take back."""
-
     def cancel(self, connection: Connection) -> None:
         """Cancels an attempt that waits; harmless for any other connection."""
         sock = self._waiting.pop(connection, None)

@@ -4,7 +4,6 @@ Each of them is a text of its own, so that a leak names the field that it comes 
 """
 
 import asyncio
-import base64
 import gzip
 import io
 import json
@@ -23,6 +22,7 @@ from aiohttp import web
 from coordinator.cli.report import FORMATS
 from coordinator.report.export import comparison_report
 from coordinator.storage.reader import read_run
+from tests.integration.secret_plan import Secrets, plan_with
 from tests.processes import PATIENCE, Coordinator, children, coordinator, eventually, run
 
 OWNERS = ("plan.toml", "feeders", "journal.ndjson")
@@ -31,27 +31,6 @@ OWNERS = ("plan.toml", "feeders", "journal.ndjson")
 
 RUNTIME = ("header", "location", "cookie")
 """What replies hand out besides their body."""
-
-
-class Secrets:
-    """Makes secrets, and finds those that stand in a text."""
-
-    def __init__(self) -> None:
-        self._made: dict[str, str] = {}
-
-    def __call__(self, where: str) -> str:
-        """Returns the secret of a place in the plan, or of a reply."""
-        return self._made.setdefault(where, f"Zq{len(self._made):02}{where.replace('.', '')}xW")
-
-    def found_in(self, data: bytes) -> list[str]:
-        """Returns the places whose secrets are in bytes, plain, as base64 or as hex."""
-        return [
-            where
-            for where, secret in self._made.items()
-            if secret.encode() in data
-            or base64.b64encode(secret.encode())[: len(secret) // 3 * 4] in data
-            or secret.encode().hex().encode() in data
-        ]
 
 
 @contextmanager
@@ -165,145 +144,6 @@ class Server:
             await asyncio.get_running_loop().create_future()
         finally:
             await runner.cleanup()
-
-
-SESSION = """
-import pathlib
-
-KEY = {source!r}
-
-async def session(user):
-    assert user.row["password"]
-    ws = await user.connect()
-    await ws.send(KEY)
-    await ws.receive()
-    reply = await user.http.get("/denied", params={{"token": KEY}})
-    raise ValueError(f"{{user.target}} {{dict(reply.headers)}} {{await reply.text()}}")
-"""
-
-
-def plan_with(secret: Secrets, folder: Path, server: int, proxy: int) -> Path:
-    """Writes a plan with a secret in each field that may hold one."""
-    url = f"ws://127.0.0.1:{server}/ws?room=1&token="
-    (folder / "own.py").write_text(SESSION.format(source=secret("source")))
-    key, form = secret("send.hex").encode().hex(), secret("send.base64").encode()
-    text = f"""
-rate = 50
-max = 18
-hold = 600
-files = {{ users = "{secret("files")}" }}
-
-[[targets]]
-url = "{url}{secret("targets.0")}"
-[[targets]]
-url = "{url}{secret("targets.1")}"
-
-[transport]
-headers = {{ Authorization = "Bearer {secret("header")}", X-Own = "{secret("header.own")}" }}
-subprotocols = ["talk", "{secret("subprotocol")}-0123456789"]
-proxy = "http://{secret("proxy.user")}:{secret("proxy.password")}@127.0.0.1:{proxy}"
-
-[publish]
-grace = 1
-url = "http://{secret("publish.user")}:x@127.0.0.1:{server}/publish?api_key={secret("publish.url")}"
-headers = {{ X-Own = "{secret("publish.header")}" }}
-body = {{ key = "{secret("publish.body")}", data = "{{{{stamp}}}}" }}
-
-[[feeders]]
-name = "logins"
-rows = [{{ password = "{secret("row")}" }}]
-mode = "shared"
-
-[[sessions]]
-kind = "python"
-name = "own"
-file = "own.py"
-
-[[sessions]]
-kind = "script"
-name = "steps"
-reply = [
-  {{ match = "^never$", send = "{secret("reply.send")}" }},
-  {{ json = {{ key = "{secret("reply.json")}" }}, hex = "{secret("reply.hex").encode().hex()}" }},
-]
-
-[[sessions.steps]]
-do = "http"
-method = "POST"
-url = "/login?token={secret("http.url")}"
-headers = {{ X-Own = "{secret("http.header")}" }}
-json = {{ password = "{secret("http.json")}" }}
-auth = ["{secret("auth.user")}", "{secret("auth.password")}"]
-extract = [
-  {{ var = "token", by = "jsonpath", expr = "token" }},
-  {{ var = "sid", by = "cookie", expr = "sid" }},
-]
-check = [{{ name = "admin", jsonpath = "admin", equals = "{secret("check")}" }}]
-
-[[sessions.steps]]
-do = "http"
-method = "POST"
-url = "/denied?token=%%token%%"
-subst = true
-form = {{ password = "{secret("http.form")}" }}
-
-[[sessions.steps]]
-do = "http"
-method = "POST"
-url = "/denied"
-text = "{secret("http.text")}"
-
-[[sessions.steps]]
-do = "set"
-names = ["key"]
-source = "value"
-value = "{secret("set")}"
-
-[[sessions.steps]]
-do = "if"
-condition = {{ var = "key", value = "{secret("condition")}" }}
-steps = [{{ do = "think", seconds = 0.1 }}]
-
-[[sessions.steps]]
-do = "connect"
-path = "/ws?token=%%token%%&jwt={secret("connect.path")}"
-subst = true
-headers = {{ X-Own = "%%sid%%{secret("connect.header")}" }}
-subprotocols = ["{secret("connect.subprotocol")}-0123456789"]
-
-[[sessions.steps]]
-do = "send"
-text = "%%token%% {secret("send.text")}"
-subst = true
-ack = true
-match = [{{ pattern = "token", do = "dump" }}]
-check = [{{ name = "more", jsonpath = "more", equals = 1 }}]
-
-[[sessions.steps]]
-do = "send"
-hex = "{key}"
-
-[[sessions.steps]]
-do = "send"
-base64 = "{base64.b64encode(form).decode()}"
-
-[[sessions.steps]]
-do = "think"
-seconds = 0.5
-
-[[sessions.steps]]
-do = "connect"
-path = "/refused?token=%%token%%"
-subst = true
-
-[[sessions]]
-kind = "loop"
-name = "holds"
-think = 1
-"""
-    path = folder / "secret-plan.toml"
-    path.write_text(text)
-    return path
 
 
 def family(pid: int) -> Iterator[int]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from hdrh.histogram import HdrHistogram
 
-from coordinator.run.timeline import Row
+from coordinator.run.row import Row
 from loadgen.plan.plan import Plan
 from tests.million.record import Record
 

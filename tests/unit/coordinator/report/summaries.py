@@ -2,8 +2,8 @@
 
 from coordinator.report.expect import STATISTICS
 from coordinator.run.parts import Part
+from coordinator.run.row import Percentiles
 from coordinator.run.summary import AgentSummary, Summary
-from coordinator.run.timeline import Percentiles
 from coordinator.storage.reader import RunFacts, RunRecord
 from loadgen.plan.plan import Plan
 

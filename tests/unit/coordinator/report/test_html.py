@@ -12,8 +12,8 @@ from coordinator.report.export import markdown_report
 from coordinator.report.html import MAX_POINTS, comparison_html, html_report
 from coordinator.report.own import MAX_DRAWN
 from coordinator.run.progress import PhaseProgress
+from coordinator.run.row import PartFigures
 from coordinator.run.summary import InvalidSecond
-from coordinator.run.timeline import PartFigures
 from coordinator.storage.reader import read_run
 from loadgen.plan.plan import Plan, Target
 from loadgen.stats.tally import CheckCounts

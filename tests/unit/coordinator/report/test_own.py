@@ -13,7 +13,7 @@ from coordinator.report.own import (
     share_of,
 )
 from coordinator.run.parts import RECENT
-from coordinator.run.timeline import Figures, Rates
+from coordinator.run.row import Figures, Rates
 from loadgen.stats.tally import CheckCounts, Ledger, Tally
 from tests.unit.coordinator.report.summaries import percentiles, summary
 

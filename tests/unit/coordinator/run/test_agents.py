@@ -10,9 +10,7 @@ from coordinator.run.agents import (
     AgentState,
     FailureDetector,
 )
-from coordinator.run.run import (
-    Run,
-)
+from coordinator.run.run import Run
 from loadgen.machine.limits import Limit
 from loadgen.plan.plan import Plan, Target
 from loadgen.stats.tally import WorkerVitals

@@ -4,9 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from coordinator.run.clocks import APART, HEARING, MAX_JUMP, MAX_JUMPS, jump_of
-from coordinator.run.run import (
-    Run,
-)
+from coordinator.run.run import Run
 from loadgen.wire import ClockOffset
 from tests.unit.coordinator.fleet import (
     PLAN,

@@ -55,7 +55,7 @@ def test_a_setup_without_an_end_fails_the_run():
     run, ids = gathered()
     waits(run, ids, 0.5, 100.0)
 
-    assert "setup failed on agent a: the agent did not say" in str(run.failure)
+    assert "setup failed on agent a: the agent did not say" in str(run.ending.failure)
 
 
 def test_a_resumed_run_has_what_setup_returned():

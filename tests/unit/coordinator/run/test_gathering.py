@@ -8,9 +8,7 @@ from msgspec.structs import replace
 from coordinator.run.agents import MAX_AGENTS
 from coordinator.run.gathering import RefusedError
 from coordinator.run.progress import START_IN
-from coordinator.run.run import (
-    Run,
-)
+from coordinator.run.run import Run
 from loadgen.errors import PlanError
 from loadgen.machine.limits import Limit
 from loadgen.plan.clients import AgentSpec
@@ -124,8 +122,8 @@ def test_every_number_of_the_plan_belongs_to_exactly_one_agent(weights, total):
         posted(run, run.join(hello(f"h{number}", holds=weight), 0.0).id, ready(), 0.0)
     run.tick(0.0)
     shares = [agent.share for agent in run.agents.by_id.values()]
-    if run.failure is not None:
-        assert isinstance(run.failure, PlanError)
+    if run.ending.failure is not None:
+        assert isinstance(run.ending.failure, PlanError)
         assert any(share.count(total) == 0 for share in Share().split(weights))
         return
 
@@ -198,7 +196,7 @@ def test_an_agent_without_capacity_makes_the_plan_unusable():
 
     run.tick(0.0)
 
-    assert isinstance(run.failure, PlanError)
+    assert isinstance(run.ending.failure, PlanError)
 
 
 def test_a_share_above_what_an_agent_holds_warns_and_runs():

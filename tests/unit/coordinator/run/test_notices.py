@@ -4,9 +4,7 @@ A notice is one line, or plain lines.
 """
 
 from coordinator.run.notices import MAX_REFUSED, MAX_SAMPLES, Notice, Notices
-from coordinator.run.run import (
-    Run,
-)
+from coordinator.run.run import Run
 from tests.unit.coordinator.fleet import (
     PLAN,
     hello,

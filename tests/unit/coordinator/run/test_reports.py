@@ -2,9 +2,7 @@
 
 import pytest
 
-from coordinator.run.run import (
-    Run,
-)
+from coordinator.run.run import Run
 from loadgen.plan.plan import Plan
 from loadgen.plan.sessions import Loop
 from loadgen.stats.delivery import Delivered

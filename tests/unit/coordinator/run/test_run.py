@@ -7,15 +7,9 @@ from msgspec.structs import replace
 from coordinator.run.agents import (
     LOST_AFTER,
 )
+from coordinator.run.ending import DRAIN_TIMEOUT, STOP_BY_HAND_TIMEOUT, STOP_TIMEOUT
 from coordinator.run.gathering import RefusedError
-from coordinator.run.run import (
-    DRAIN_TIMEOUT,
-    STOP_BY_HAND_TIMEOUT,
-    STOP_TIMEOUT,
-    BadPostError,
-    Run,
-    UnknownAgentError,
-)
+from coordinator.run.run import BadPostError, Run, UnknownAgentError
 from coordinator.run.steering import (
     Wish,
 )
@@ -59,9 +53,9 @@ def test_agents_that_are_missing_or_refuse_are_named_when_the_wait_is_over():
     run.fail_gathering(60.0, 1.0)
 
     assert run.state == "done"
-    assert isinstance(run.failure, FleetError)
-    assert run.failure.exit_code == 3
-    text = str(run.failure)
+    assert isinstance(run.ending.failure, FleetError)
+    assert run.ending.failure.exit_code == 3
+    text = str(run.ending.failure)
     assert "1 of 4 agents were ready after 60 s (a)" in text
     assert "b refuses: no such host" in text
     assert "2 never joined" in text
@@ -117,8 +111,8 @@ def test_a_share_that_rounds_to_nothing_makes_the_plan_unusable():
     run.tick(0.0)
 
     assert run.state == "done"
-    assert isinstance(run.failure, PlanError)
-    assert "tiny" in str(run.failure)
+    assert isinstance(run.ending.failure, PlanError)
+    assert "tiny" in str(run.ending.failure)
 
 
 # The end.
@@ -149,7 +143,7 @@ def test_a_fleet_that_finishes_early_ends_the_run_early():
 
     assert run.state == "done"
     assert [entry.row.fleet.ledger.open for entry in entries] == [10, 0]
-    assert not run.by_hand
+    assert not run.ending.by_hand
 
 
 def test_a_repeated_last_post_is_answered_like_the_first():
@@ -176,7 +170,7 @@ def test_the_operator_drains_first_and_stops_second():
     run.tick(begin + 1.0 + STOP_BY_HAND_TIMEOUT)
 
     assert run.state == "done"
-    assert run.by_hand
+    assert run.ending.by_hand
 
 
 def test_the_second_stop_does_not_wait_for_agents():
@@ -209,20 +203,20 @@ def test_a_session_that_aborts_the_run_drains_it_once():
     posted(run, b, ready(abort="so is mine"), run.start + 1.0)
 
     assert warnings(run) == ["a session on a ended the run: the shop is closed"]
-    assert (run.state, run.aborted) == ("draining", "the shop is closed")
+    assert (run.state, run.ending.aborted) == ("draining", "the shop is closed")
 
 
 def test_a_run_that_can_not_pass_any_more_is_drained_once():
     run = Run(PLAN, 1)
     run.abort("too early", 0.0)
     started(run, ["a"])
-    assert (run.state, run.aborted) == ("running", "")
+    assert (run.state, run.ending.aborted) == ("running", "")
 
     run.abort("failed>1%", run.start + 3.0)
     run.abort("failed>2%", run.start + 4.0)
 
     assert warnings(run) == ["the run is drained: failed>1%"]
-    assert (run.state, run.aborted, run.aborted_at) == ("draining", "failed>1%", 3.0)
+    assert (run.state, run.ending.aborted, run.ending.aborted_at) == ("draining", "failed>1%", 3.0)
 
 
 def test_a_second_session_that_aborts_a_drained_run_changes_nothing():
@@ -232,7 +226,7 @@ def test_a_second_session_that_aborts_a_drained_run_changes_nothing():
 
     posted(run, a, ready(abort="too late"), run.start + 2.0)
 
-    assert (run.state, run.aborted) == ("draining", "too late")
+    assert (run.state, run.ending.aborted) == ("draining", "too late")
 
 
 # What is lost.
@@ -261,7 +255,7 @@ def test_a_run_whose_loss_aborts_it_drains_and_says_so():
     run.lose_agent("b", "was killed by SIGKILL")
     run.tick(run.start + 1.2)
 
-    assert (run.state, run.ended_by_loss) == ("draining", True)
+    assert (run.state, run.ending.by_loss) == ("draining", True)
     assert "something was lost, and --on-loss is abort: the run ends" in warnings(run)
 
 
@@ -532,7 +526,7 @@ def test_teardown_is_called_once_after_the_last_second_and_changes_nothing_measu
     orders, _ = beat(run, ids, run.start + 3.0, drained(1, 5), finished=True)
     assert [(one.do, one.errand, one.stay) for one in orders] == [("wait", None, True)] * 2
     ended = run.end
-    assert (run.state, run.by_hand) == ("draining", True)
+    assert (run.state, run.ending.by_hand) == ("draining", True)
 
     run.tick(run.start + 3.2)
     orders, _ = beat(run, ids, run.start + 3.5, finished=True)
@@ -554,7 +548,7 @@ def test_a_teardown_that_fails_is_told_and_the_run_is_done():
     posted(run, ids[0], Post(errand=ErrandResult(2, problem="it broke")), run.start + 2.0)
     run.tick(run.start + 2.0)
 
-    assert (run.state, run.failure) == ("done", None)
+    assert (run.state, run.ending.failure) == ("done", None)
     assert warnings(run)[-1] == "teardown failed: it broke"
 
 
@@ -573,7 +567,7 @@ def test_the_operator_ends_a_teardown_that_takes_long():
     run.tick(run.start + 1.2)
     run.drain(run.start + 2.0)
 
-    assert (run.state, run.by_hand) == ("done", False)
+    assert (run.state, run.ending.by_hand) == ("done", False)
     assert warnings(run)[-1] == "teardown failed: the operator did not wait for it"
 
 
@@ -593,7 +587,7 @@ def test_a_run_that_never_started_is_torn_down_as_well():
     posted(run, first, ready(errand=ErrandResult(2)), 12.4)
     run.tick(12.5)
     assert run.state == "done"
-    assert isinstance(run.failure, FleetError)
+    assert isinstance(run.ending.failure, FleetError)
 
 
 def test_a_setup_that_fails_ends_the_run_before_any_load():
@@ -603,8 +597,8 @@ def test_a_setup_that_fails_ends_the_run_before_any_load():
     run.tick(1.0)
 
     assert run.state == "done"
-    assert isinstance(run.failure, PlanError)
-    assert str(run.failure) == (
+    assert isinstance(run.ending.failure, PlanError)
+    assert str(run.ending.failure) == (
         "setup failed on agent a: prepare.py:2: KeyError: 'x'; nothing was loaded"
     )
     assert posted(run, second, ready(), 1.5).do == "stop"

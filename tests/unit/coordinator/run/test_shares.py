@@ -213,7 +213,7 @@ def test_on_loss_abort_ends_the_run_when_a_worker_is_lost(tally):
     beat(run, [a], run.start + 3.0)
 
     assert run.state == "draining"
-    assert run.ended_by_loss
+    assert run.ending.by_loss
     assert "--on-loss is abort" in warnings(run)[0]
 
 
@@ -225,7 +225,7 @@ def test_on_loss_abort_ends_the_run_when_an_agent_is_lost():
     orders, _ = beat(run, [a], run.start + 3.5)
 
     assert orders[0].do == "drain"
-    assert run.ended_by_loss
+    assert run.ending.by_loss
 
 
 def test_a_share_above_what_its_machine_holds_is_a_warning():

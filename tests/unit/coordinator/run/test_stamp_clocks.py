@@ -3,9 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from coordinator.run.run import (
-    Run,
-)
+from coordinator.run.run import Run
 from loadgen.plan.publish import Publish
 from loadgen.stats.delivery import PublisherClock
 from loadgen.wire import ClockOffset

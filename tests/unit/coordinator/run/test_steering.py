@@ -3,9 +3,7 @@
 import pytest
 
 from coordinator.run.progress import STEERED_IN
-from coordinator.run.run import (
-    Run,
-)
+from coordinator.run.run import Run
 from coordinator.run.steering import (
     AskedChange,
     Room,

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from coordinator.run.publications import PublicationsSummary
+from coordinator.run.row import Percentiles
 from coordinator.run.summary import Summary
-from coordinator.run.timeline import Percentiles
 from loadgen.stats.histogram import QUANTILES
 from loadgen.stats.tally import COUNTS
 from tests.unit.coordinator.report.summaries import part, percentiles, summary

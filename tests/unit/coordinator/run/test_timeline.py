@@ -74,58 +74,6 @@ def test_the_seconds_of_a_lost_agent_are_not_waited_for():
     assert rows[0].fleet.ledger.open == 60
 
 
-def second(tally, span=1):
-    return Second(0, tally, Held(), span=span)
-
-
-def delayed(**delays):
-    return Second(0, delays=Delays(**delays))
-
-
-@pytest.mark.parametrize(
-    ("settled", "reasons"),
-    [
-        (second(Tally(), span=3), ["a reported the counts of several seconds as one"]),
-        (
-            second(Tally(launched=2, opened=2, lost=2)),
-            ["2 open connections were lost with their agent or worker"],
-        ),
-        (delayed(stalls={2: 0.9}), ["worker 2 of agent a stood still for 0.9 s"]),
-        (
-            delayed(stalls={3: 0.25, 0: 1.0}),
-            ["workers 0, 3 of agent a stood still, for up to 1 s"],
-        ),
-        (delayed(late=1, late_by=0.123), ["1 launch was late by up to 0.12 s"]),
-        (delayed(late=1200, late_by=1.3), ["1,200 launches were late by up to 1.3 s"]),
-    ],
-)
-def test_a_second_whose_numbers_prove_nothing_has_the_reasons(settled, reasons):
-    seen = timeline()
-
-    row = seen.add(Settled(settled, {"a": settled}, [])).row
-
-    assert row.invalid == reasons
-    assert seen.invalid == {0: reasons}
-
-
-def test_only_the_workers_that_stood_still_are_named():
-    parts = {
-        "a": Second(0, delays=Delays(stalls={1: 0.5})),
-        "b": Second(0),
-        "c": Second(0, delays=Delays(stalls={1: 0.75})),
-    }
-    whole = Second(0)
-    for part in parts.values():
-        whole.merge(part)
-
-    row = timeline().add(Settled(whole, parts, [])).row
-
-    assert row.invalid == [
-        "worker 1 of agent a stood still for 0.5 s",
-        "worker 1 of agent c stood still for 0.75 s",
-    ]
-
-
 def test_a_second_that_machines_bounded_is_saturated_and_stays_valid():
     seen = timeline()
     full = HostState(busy=(100, 99), retransmits=3)
@@ -146,7 +94,7 @@ def test_a_second_that_machines_bounded_is_saturated_and_stays_valid():
 
 def test_an_agent_whose_share_changes_has_another_plan_from_then_on():
     seen = timeline()
-    settled = second(Tally())
+    settled = Second(0, Tally(), Held())
     seen.set_share("a", 150)
 
     row = seen.add(Settled(settled, {"a": settled}, [])).row

@@ -165,7 +165,7 @@ async def test_a_connection_that_is_aborted_between_two_addresses_tries_no_other
         connection, diary = load.dial(number)
         load.dialers.cancel(connection)
         connection.end("drained")
-        load.dialers.ended(connection)
+        load.dialers.forget(connection)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert diary.entries == ["drained"]

@@ -52,7 +52,6 @@ async def test_a_connection_opens_and_ends_over_a_unix_socket(tmp_path):
         dialer.cancel(connection)  # it is harmless now
         far.sock.close()
         await until(diary.over.is_set)
-        dialer.ended(connection)
         assert diary.entries == ["opened", "server_eof"]
 
 

@@ -155,7 +155,7 @@ class Connections:
 
     @property
     def next_deadline(self) -> float:
-        """The earliest deadline of a connection, for its 101 or for its end; inf without one."""
+        """The earliest deadline, for a 101 or for an end; inf without one."""
         return min(self.connecting.next, self.closing.next)
 
 

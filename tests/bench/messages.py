@@ -105,7 +105,10 @@ def _upgraded(listener: socket.socket) -> socket.socket:
 
 
 def _measured(sockets: list[socket.socket], cpu: Callable[[], float]) -> tuple[float, float]:
-    """Sends all messages; returns a client's CPU in µs for a lone and for a coalesced one."""
+    """Sends all messages; returns a client's CPU for a lone and a coalesced one.
+
+    In microseconds.
+    """
     sleep(QUIET)
     before = cpu()
     _send(sockets, FRAME, LONE, LONE_EVERY)

@@ -60,7 +60,10 @@ OPENERS = {"picows": open_picows, "websockets": open_websockets, "aiohttp": open
 
 
 async def main(library: str, count: int, port: int) -> None:
-    """Opens the connections, and prints the messages that came until standard input ended."""
+    """Opens the connections, and prints how many messages came.
+
+    It counts until standard input ends.
+    """
     url = f"ws://127.0.0.1:{port}{RESOURCE}"
     kept = [await OPENERS[library](url) for _ in range(count)]
     print(len(kept), flush=True)

@@ -330,7 +330,9 @@ class AgentRun:
             self._data,
         )
         jobs = jobs_of(part, orders, start, begin)
-        log.info("opens %d connections with %d workers", share, len(jobs))
+        number, reason = part.settings.workers_for(share, part.machine)
+        reason = reason if len(jobs) == number else "one a connection"
+        log.info("opens %d connections with %d workers: %s", share, len(jobs), reason)
         self.pool.expect_silence_until(begin)
         await self.pool.run(jobs, start.again)
         self._sent.count_reassigned(len(orders.reassignments), self._second(monotonic()))

@@ -21,18 +21,17 @@ from loadgen.machine.limits import (
     GIB,
     MAX_CONNECTIONS,
     MIB,
-    TARGET_FILL,
     Advice,
     Limit,
     advice,
     client_limits,
     limiting_resource,
     target_limits,
-    workers_needed,
 )
 from loadgen.machine.sizing import Sizing, sizing_of
 from loadgen.machine.sysctl import Outcome, Sysctls
 from loadgen.machine.tuning import CONNECTIONS, Role, Setting, wanted
+from loadgen.machine.workers import client_workers, target_workers
 from loadgen.values import DEFAULT_MAX_CONNECTIONS, REFERENCE_CONNECTIONS
 
 SIZES = (1_000, 10_000, DEFAULT_MAX_CONNECTIONS, 128_000, 250_000, 500_000, REFERENCE_CONNECTIONS)
@@ -51,6 +50,10 @@ class Finding(msgspec.Struct, frozen=True):
     first: str
     """The limiting resource."""
     ok: bool
+    workers: int
+    """The processes that share the connections."""
+    workers_reason: str
+    """Why it is that number."""
     limits: list[Limit]
     advice: list[Advice]
     settings: list[Setting]
@@ -66,7 +69,11 @@ def examine(
     `ways` is the number of addresses of the target; 0: it is a Unix socket. `tls`: a client's
     connections have TLS.
     """
-    limits = _limits(machine, role, connections, ways, tls=tls)
+    if role == "client":
+        workers = client_workers(connections, machine, tls=tls)
+    else:
+        workers = target_workers(connections, machine)
+    limits = _limits(machine, role, connections, ways, workers.number, tls=tls)
     first = limiting_resource(limits)
     assert first is not None, "descriptors always have a limit"
     return Finding(
@@ -75,6 +82,8 @@ def examine(
         holds=first.connections,
         first=first.resource,
         ok=first.connections >= connections,
+        workers=workers.number,
+        workers_reason=workers.reason,
         limits=limits,
         advice=advice(machine, role, connections),
         settings=list(wanted(machine, role, connections)),
@@ -82,11 +91,11 @@ def examine(
     )
 
 
-def _limits(machine: Machine, role: Role, connections: int, ways: int, *, tls: bool) -> list[Limit]:
+def _limits(
+    machine: Machine, role: Role, connections: int, ways: int, workers: int, *, tls: bool
+) -> list[Limit]:
     if role == "target":
-        workers = workers_needed(connections, machine, machine.cpus, TARGET_FILL)
         return target_limits(machine, workers=workers, connections=connections)
-    workers = workers_needed(connections, machine, machine.cpus)
     limits = client_limits(
         machine,
         addresses=1,
@@ -193,6 +202,7 @@ def check(
     if finding.settings:
         keys = ", ".join(setting.key for setting in finding.settings)
         click.echo(f"loadgen-tune apply --role {role} would raise {keys}")
+    click.echo(f"workers: {finding.workers:,}, {finding.workers_reason}")
     click.echo(last_line(finding))
     return 0 if finding.ok else 1
 

@@ -234,12 +234,9 @@ def _source_ports(
 
 
 def _memory(machine: Machine, workers: int, wanted: int, per_connection: int) -> Iterator[Limit]:
-    rooms = [
-        room for room in (machine.memory_available, machine.cgroup_headroom) if room is not None
-    ]
-    if not rooms:
+    available, base = machine.memory_room, workers * WORKER_BYTES
+    if available is None:
         return
-    available, base = min(rooms), workers * WORKER_BYTES
     holds = max(0, (available - base) // per_connection)
     short = base + _goal(wanted, holds) * per_connection - available
     where = "left of the cgroup's limit" if available == machine.cgroup_headroom else "available"

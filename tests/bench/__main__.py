@@ -16,6 +16,7 @@ from tests.bench import (
     fairness,
     fleet,
     messages,
+    plan,
     ports,
     rows,
     session,
@@ -23,6 +24,7 @@ from tests.bench import (
     tls,
     users,
     viewers,
+    wakes,
 )
 from tests.bench.goal import Goal
 
@@ -41,6 +43,8 @@ BENCHES = {
     "target": target.run,
     "fleet": fleet.run,
     "viewers": viewers.run,
+    "wakes": wakes.run,
+    "plan": plan.run,
     "ports": ports.run,
 }
 

@@ -5,7 +5,7 @@ several times one that comes together with others, since it is woken for it, and
 cold.
 """
 
-from math import ceil, exp, floor
+from math import ceil, exp
 
 import msgspec
 
@@ -51,8 +51,8 @@ class Demand(msgspec.Struct, frozen=True):
 
     @property
     def opening_pings(self) -> float:
-        """Pings a second when the last connections arrive: each think time adds arrivals."""
-        turns = floor(self.connections / self.rate / self.think) if self.think else 0
+        """Pings a second when the last connections arrive: each think time adds the rate."""
+        turns = ceil(self.connections / self.rate / self.think) - 1 if self.think else 0
         return min(self.pings, turns * self.rate)
 
 

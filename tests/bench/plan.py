@@ -22,12 +22,16 @@ from tests.bench.goal import Goal
 from tests.costs.proc import cpu_seconds, descendants, footprint
 from tests.processes import Agent, Target, agent, coordinator, eventually, serving
 
-DEMAND = Demand(connections=18_000, rate=1_000.0, think=10.0)
-"""As many as one worker has descriptors for on a machine that allows 20,000."""
-HOLD = 20.0
+DEMANDS = {
+    "sparse": Demand(connections=18_000, rate=1_000.0, think=10.0),
+    "dense": Demand(connections=16_000, rate=2_000.0, think=4.0),
+}
+"""A load whose worker wakes for each event, and one whose worker sends in batches. One worker has
+descriptors for either on a machine that allows 20,000."""
+HOLD = 16.0
 """Seconds of the plateau in which the CPU of pings is measured."""
-SPAN = 5.0
-"""Seconds of arrivals in which their CPU is measured: the last ones, when pings come as well."""
+SPAN = 3.0
+"""Seconds of arrivals in which their CPU is measured."""
 SETTLE = 3.0
 """Seconds after the last arrival until the plateau is measured."""
 
@@ -38,23 +42,23 @@ def run() -> list[Goal]:
     if len(cores) < 2:
         print("plan: skipped, since it needs two cores", file=sys.stderr)
         return []
-    measured = _measured(DEMAND, cores)
-    bill = bill_of(DEMAND, workers=1, speed=measured["speed"])
+    return [goal for name, demand in DEMANDS.items() for goal in _compared(name, demand, cores)]
+
+
+def _compared(load: str, demand: Demand, cores: list[int]) -> Iterator[Goal]:
+    measured = _measured(demand, cores)
+    bill = bill_of(demand, workers=1, speed=measured["speed"])
     planned = {
-        "opening": bill.opening_cores,
-        "held": bill.held_cores,
-        "memory": bill.memory / (1 << 20),
+        "opening": (bill.opening_cores, "cores"),
+        "held": (bill.held_cores, "cores"),
+        "memory": (bill.memory / (1 << 20), "MiB"),
     }
-    goals = [Goal("plan: speed of a core", measured["speed"], "×")]
-    for name, unit in (("opening", "cores"), ("held", "cores"), ("memory", "MiB")):
-        goals += [
-            Goal(f"plan: {name}, planned", planned[name], unit),
-            Goal(f"plan: {name}, measured", measured[name], unit),
-            Goal(
-                f"plan: {name}, planned ÷ measured", planned[name] / measured[name], "×", 1.2, 0.8
-            ),
-        ]
-    return goals
+    yield Goal(f"plan, {load}: speed of a core", measured["speed"], "×")
+    for name, (figure, unit) in planned.items():
+        yield Goal(f"plan, {load}: {name}, planned", figure, unit)
+        yield Goal(f"plan, {load}: {name}, measured", measured[name], unit)
+        ratio = figure / measured[name]
+        yield Goal(f"plan, {load}: {name}, planned ÷ measured", ratio, "×", 1.2, 0.8)
 
 
 def _measured(demand: Demand, cores: list[int]) -> dict[str, float]:
@@ -64,7 +68,8 @@ def _measured(demand: Demand, cores: list[int]) -> dict[str, float]:
     with _fleet(demand, first, second) as (server, joined):
         before = _memory(joined)
         eventually(lambda: server.address.stats()["opened"], "the first connection")
-        time.sleep(demand.connections / demand.rate - SPAN - 1)
+        # The last turn of pings before the last arrival, with as many a second as the bill has.
+        time.sleep(demand.connections // demand.rate - SPAN - 0.5)
         opening = _busy(joined, SPAN)
         eventually(
             lambda: server.address.stats()["open"] == demand.connections, "all connections open"

@@ -82,7 +82,7 @@ def test_a_message_costs_more_where_it_wakes_its_worker():
     [
         (Demand(18_000, 1_000.0, 10.0), 1_000.0),
         (Demand(5_000, 1_000.0, 10.0), 0.0),  # the first ping comes after the last arrival
-        (Demand(20_000, 1_000.0, 10.0), 2_000.0),
+        (Demand(20_000, 1_000.0, 10.0), 1_000.0),
         (REFERENCE, 32_000.0),
         (Demand(1_000, 10.0), 0.0),
     ],

@@ -5,8 +5,6 @@ They end with the coordinator.
 
 import asyncio
 import contextlib
-import os
-import resource
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -14,12 +12,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from coordinator.preflight import TargetAddress
 from coordinator.text import one_line
 from loadgen.errors import OperatorError
+from loadgen.machine.facts import Machine, read_machine
+from loadgen.machine.workers import client_workers
 from loadgen.plan.plan import Plan
-from loadgen.process import SPARE_DESCRIPTORS, end_with_parent, how_it_ended
+from loadgen.process import end_with_parent, how_it_ended
 from loadgen.values import DEFAULT_MAX_CONNECTIONS, REFERENCE_CONNECTIONS, Endpoint
 
 LISTEN_TIMEOUT = 30.0
@@ -48,6 +49,8 @@ class LocalAgents(msgspec.Struct, frozen=True):
     """The fingerprint of the coordinator's certificate; empty without TLS."""
     proxy: TargetAddress | None = None
     """The proxy that they connect to instead of the targets, if any."""
+    machine: Machine = msgspec.field(default_factory=read_machine)
+    """The facts of this machine, whose cores and memory they share."""
 
     def url(self, endpoint: Endpoint) -> str:
         """Returns the URL of a coordinator that listens at `endpoint`."""
@@ -58,7 +61,7 @@ class LocalAgents(msgspec.Struct, frozen=True):
         options = ["--coordinator", self.url(_reachable(self.coordinator))]
         options += ["--name", f"local-{number}", "--metrics", "127.0.0.1:0"]
         options += ["--once", "--allow-sessions", "--workers", str(self.workers())]
-        if self.count * self.workers() > _cores():
+        if self.count * self.workers() > self.machine.cpus:
             options.append("--crowded")
         # No proxy leads to a Unix socket.
         dialed = [self.proxy if self.proxy and not one.path else one for one in self.targets]
@@ -78,19 +81,18 @@ class LocalAgents(msgspec.Struct, frozen=True):
     def workers(self) -> int:
         """Returns how many worker processes each agent has.
 
-        They are its part of the cores, or more where the limit of open files demands it.
+        They are its part of the cores; more where the limit of open files demands it, and fewer
+        where its part of the memory does.
         """
-        cores = _cores()
-        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        if descriptors == resource.RLIM_INFINITY:
-            return max(1, cores // self.count)
         share = min(DEFAULT_MAX_CONNECTIONS, -(-self.plan.total // self.count))
-        return max(1, cores // self.count, -(-share // max(1, descriptors - SPARE_DESCRIPTORS)))
-
-
-def _cores() -> int:
-    """Returns the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+        room = self.machine.memory_room
+        part = replace(
+            self.machine,
+            cpus=max(1, self.machine.cpus // self.count),
+            memory_available=None if room is None else room // self.count,
+            cgroup_headroom=None,
+        )
+        return client_workers(share, part, tls=self.plan.secure).number
 
 
 def _reachable(listen: Endpoint) -> Endpoint:

@@ -62,6 +62,29 @@ def number_of(text: str) -> float:
         raise ValueError(f"{text!r} is not a number; write 1000000, 1_000_000 or 1e6") from None
 
 
+def bytes_of(text: str) -> int:
+    """Returns the bytes of a size such as `16GB`, `16GiB` or `512M`.
+
+    GB are powers of 1,000, GiB and G those of 1,024. Raises ValueError for any other text.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([MGT])(B|iB|)", text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a size; write 16GB, 16GiB or 512MiB")
+    power = "MGT".index(match[2]) + 2
+    return int(float(match[1]) * (1000 if match[3] == "B" else 1024) ** power)
+
+
+def per_second_of(text: str) -> float:
+    """Returns the number a second of a text such as `10/s`, `6/m` or `1/h`.
+
+    Raises ValueError for any other text.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*/\s*([smh])", text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a number a second; write 10/s, 6/m or 1/h")
+    return float(match[1]) / SECONDS_PER[match[2]]
+
+
 def base_of(url: str) -> SplitResult | None:
     """Returns the parts of an http:// or https:// URL; None if it can't be dialed."""
     try:

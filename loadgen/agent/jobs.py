@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from loadgen.agent.settings import AgentSettings
 from loadgen.agent.targets import ResolvedTarget
 from loadgen.machine.facts import Machine
-from loadgen.machine.limits import unusable_ports, workers_needed
+from loadgen.machine.limits import unusable_ports
 from loadgen.net.ports import pairs_before
 from loadgen.plan.reassign import Reassignment
 from loadgen.plan.shares import Share, run_that_fits
@@ -42,13 +42,6 @@ def connections_in(share: Share, reassignments: Iterable[Reassignment], total: i
     )
 
 
-def worker_count(settings: AgentSettings, machine: Machine, connections: int) -> int:
-    """Returns how many workers an agent starts for its connections."""
-    if settings.workers is not None:
-        return settings.workers
-    return workers_needed(min(connections, settings.capacity), machine, machine.cpus)
-
-
 def jobs_of(part: AgentPart, orders: Orders, start: Start, begin: float) -> list[Job]:
     """Returns one job for each worker: its part of share, ports and capacity.
 
@@ -58,7 +51,7 @@ def jobs_of(part: AgentPart, orders: Orders, start: Start, begin: float) -> list
     plan = welcome.plan
     total = steered(plan, orders.changes).total
     connections = connections_in(start.share, orders.reassignments, total)
-    count = min(worker_count(settings, part.machine, connections), connections)
+    count = min(settings.workers_for(connections, part.machine).number, connections)
     even = [1] * count
     shares = start.share.split(even, run_that_fits(connections, even, start.share.run))
     reassigned = [reassignment.split(even, total) for reassignment in orders.reassignments]

@@ -9,7 +9,6 @@ import aiohttp
 import msgspec
 
 from loadgen.agent.errands import Errands
-from loadgen.agent.jobs import worker_count
 from loadgen.agent.names import resolve_all
 from loadgen.agent.pool import WorkerPool
 from loadgen.agent.session_files import SessionFiles, without_data
@@ -80,7 +79,7 @@ class Preparation:
         if not self.refusal:
             plan, agents = self.welcome.plan, self.welcome.agents
             share = -(-plan.total // agents)
-            await self._pool.warm(worker_count(self.settings, read_machine(), share))
+            await self._pool.warm(self.settings.workers_for(share, read_machine()).number)
             if self.files is not None and plan.python_sessions:
                 self.refusal = await self._pool.rehearse(plan.python_sessions, self.files.path)
         for line in self.refusal.splitlines():

@@ -22,7 +22,7 @@ from loadgen.agent.settings import AgentSettings
 from loadgen.http.client import CoordinatorClient
 from loadgen.machine.clock import clock_name
 from loadgen.machine.facts import read_machine
-from loadgen.machine.limits import shortfall
+from loadgen.machine.limits import counted, shortfall
 from loadgen.machine.proc import read_host
 from loadgen.plan.life import alive_within
 from loadgen.plan.secrets import shown_text
@@ -330,7 +330,10 @@ class AgentRun:
             self._data,
         )
         jobs = jobs_of(part, orders, start, begin)
-        log.info("opens %d connections with %d workers", share, len(jobs))
+        number, reason = part.settings.workers_for(share, part.machine)
+        reason = reason if len(jobs) == number else "one a connection"
+        workers = counted(len(jobs), "worker")
+        log.info("opens %d connections with %s: %s", share, workers, reason)
         self.pool.expect_silence_until(begin)
         await self.pool.run(jobs, start.again)
         self._sent.count_reassigned(len(orders.reassignments), self._second(monotonic()))

@@ -13,7 +13,8 @@ from loadgen.machine.addresses import (
     parse_sources,
 )
 from loadgen.machine.facts import Machine
-from loadgen.machine.limits import Limit, client_limits, workers_needed
+from loadgen.machine.limits import Limit, client_limits
+from loadgen.machine.workers import WorkerCount, client_workers
 from loadgen.net.allowed import AllowedTargets
 from loadgen.plan.clients import AgentSpec, client_named
 from loadgen.plan.plan import Plan
@@ -81,6 +82,12 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
             ports=self.ports or (parse_ports(ports) if ports else None),
         )
 
+    def workers_for(self, connections: int, machine: Machine) -> WorkerCount:
+        """Returns how many workers the agent starts for its connections."""
+        if self.workers is not None:
+            return WorkerCount(self.workers, "as asked")
+        return client_workers(min(connections, self.capacity), machine, tls=self.tls)
+
     def limits(self, machine: Machine, ways: int | None = None) -> tuple[Limit, ...]:
         """Returns how many connections each resource of a machine carries.
 
@@ -91,7 +98,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True):
             addresses=max(1, len(self.sources)),
             ways=ways,
             ports=self.port_range,
-            workers=self.workers or workers_needed(self.capacity, machine, machine.cpus),
+            workers=self.workers_for(self.capacity, machine).number,
             max_connections=self.capacity,
             tls=self.tls,
         )

@@ -74,7 +74,7 @@ MAX_SCRAPES = PortRates(each=50.0, together=100.0)
 @click.option(
     "--workers",
     type=CountType(1, MAX_WORKERS),
-    show_default="one per core, more where descriptors demand it",
+    show_default="one per core; more where descriptors demand it, fewer where memory does",
     help="Worker processes.",
 )
 @click.option(

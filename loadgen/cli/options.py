@@ -13,7 +13,7 @@ import click
 
 from loadgen.cli.stdio import Outlet, finish, settle
 from loadgen.errors import OperatorError
-from loadgen.values import Endpoint, number_of, seconds_of
+from loadgen.values import Endpoint, bytes_of, number_of, per_second_of, seconds_of
 from loadgen.version import VERSION
 
 
@@ -88,6 +88,55 @@ class RateType(click.ParamType[float]):
         return rate
 
 
+class MemoryType(click.ParamType[int]):
+    """Bytes from `16GB`, `16GiB` or `512MiB`."""
+
+    name = "size"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Returns the bytes; 0 and malformed sizes are refused."""
+        try:
+            size = value if isinstance(value, int) else bytes_of(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return size or self.fail(f"{value!r} is no memory; write for example 16GB", param, ctx)
+
+
+class PerSecondType(click.ParamType[float]):
+    """A number a second from `10/s`, `6/m` or `1/h`."""
+
+    name = "n/s"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Returns the number a second; 0 is legal."""
+        try:
+            return value if isinstance(value, float) else per_second_of(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class SpeedType(click.ParamType[float | str]):
+    """The speed of a core, or `here`."""
+
+    name = "x|here"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | str:
+        """Returns the speed, or the word."""
+        try:
+            speed = "here" if value == "here" else number_of(str(value))
+        except ValueError:
+            speed = math.nan
+        if isinstance(speed, float) and not 0 < speed < math.inf:
+            self.fail(f"{value!r} is not a speed; write a number above 0, or here", param, ctx)
+        return speed
+
+
 class CountType(click.IntRange):
     """A whole number, which may also be written `1_000_000`, `1,000,000` or `1e6`."""
 
@@ -113,6 +162,9 @@ DURATION = DurationType()
 HOLD = HoldType()
 ENDPOINT = EndpointType()
 RATE = RateType()
+MEMORY = MemoryType()
+PER_SECOND = PerSecondType()
+SPEED = SpeedType()
 
 
 def versioned(command: click.Command, program: str) -> click.Command:

@@ -10,35 +10,31 @@ from typing import Any
 import click
 import msgspec
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from loadgen.cli.options import DURATION, RATE, CountType, run_command
+from loadgen.cli.tables import memory_text, print_table
+from loadgen.cli.tune_plan import plan
 from loadgen.errors import OperatorError
 from loadgen.machine.addresses import DEFAULT_PORTS
 from loadgen.machine.facts import Machine, facts, read_machine
 from loadgen.machine.limits import (
-    GIB,
     MAX_CONNECTIONS,
-    MIB,
-    TARGET_FILL,
     Advice,
     Limit,
     advice,
     client_limits,
     limiting_resource,
     target_limits,
-    workers_needed,
 )
 from loadgen.machine.sizing import Sizing, sizing_of
 from loadgen.machine.sysctl import Outcome, Sysctls
 from loadgen.machine.tuning import CONNECTIONS, Role, Setting, wanted
+from loadgen.machine.workers import client_workers, target_workers
 from loadgen.values import DEFAULT_MAX_CONNECTIONS, REFERENCE_CONNECTIONS
 
 SIZES = (1_000, 10_000, DEFAULT_MAX_CONNECTIONS, 128_000, 250_000, 500_000, REFERENCE_CONNECTIONS)
 """The numbers of connections in a capacity table, unless others are given."""
-PLAIN_WIDTH = 1_000
-"""Columns of a table that is not shown on a terminal, so that no line is cut or folded."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -51,6 +47,10 @@ class Finding(msgspec.Struct, frozen=True):
     first: str
     """The limiting resource."""
     ok: bool
+    workers: int
+    """The processes that share the connections."""
+    workers_reason: str
+    """Why it is that number."""
     limits: list[Limit]
     advice: list[Advice]
     settings: list[Setting]
@@ -66,7 +66,11 @@ def examine(
     `ways` is the number of addresses of the target; 0: it is a Unix socket. `tls`: a client's
     connections have TLS.
     """
-    limits = _limits(machine, role, connections, ways, tls=tls)
+    if role == "client":
+        workers = client_workers(connections, machine, tls=tls)
+    else:
+        workers = target_workers(connections, machine)
+    limits = _limits(machine, role, connections, ways, workers.number, tls=tls)
     first = limiting_resource(limits)
     assert first is not None, "descriptors always have a limit"
     return Finding(
@@ -75,6 +79,8 @@ def examine(
         holds=first.connections,
         first=first.resource,
         ok=first.connections >= connections,
+        workers=workers.number,
+        workers_reason=workers.reason,
         limits=limits,
         advice=advice(machine, role, connections),
         settings=list(wanted(machine, role, connections)),
@@ -82,11 +88,11 @@ def examine(
     )
 
 
-def _limits(machine: Machine, role: Role, connections: int, ways: int, *, tls: bool) -> list[Limit]:
+def _limits(
+    machine: Machine, role: Role, connections: int, ways: int, workers: int, *, tls: bool
+) -> list[Limit]:
     if role == "target":
-        workers = workers_needed(connections, machine, machine.cpus, TARGET_FILL)
         return target_limits(machine, workers=workers, connections=connections)
-    workers = workers_needed(connections, machine, machine.cpus)
     limits = client_limits(
         machine,
         addresses=1,
@@ -189,10 +195,11 @@ def check(
     if as_json:
         click.echo(msgspec.json.encode(finding))
         return 0 if finding.ok else 1
-    _print(table(finding))
+    print_table(table(finding))
     if finding.settings:
         keys = ", ".join(setting.key for setting in finding.settings)
         click.echo(f"loadgen-tune apply --role {role} would raise {keys}")
+    click.echo(f"workers: {finding.workers:,}, {finding.workers_reason}")
     click.echo(last_line(finding))
     return 0 if finding.ok else 1
 
@@ -213,7 +220,7 @@ def apply(role: Role, connections: int | None, yes: bool, persist: bool) -> int:
     if not settings and not (persist and sysctls.unwritten):
         click.echo(f"nothing to set: every kernel setting carries {asked:,} connections as {role}")
         return 0
-    _print(settings_table(sysctls, settings))
+    print_table(settings_table(sysctls, settings))
     obstacle = sysctls.obstacle(setting.key for setting in settings)
     if obstacle and yes:
         raise OperatorError(obstacle)
@@ -255,7 +262,7 @@ def capacity(connections: tuple[int, ...], rate: float, think: float, tls: bool)
             "--think 0: pings without a pause take any number of cores; give seconds above 0"
         )
     sizings = [sizing_of(number, rate, think, tls=tls) for number in connections or SIZES]
-    _print(capacity_table(sizings))
+    print_table(capacity_table(sizings))
     click.echo(
         f"at {rate:,g} arrivals a second and a ping every {think:g} s, on measured figures"
         " (docs/cost-model.md);"
@@ -285,16 +292,12 @@ def capacity_table(sizings: Sequence[Sizing]) -> Table:
         rows.add_row(
             f"{sizing.connections:,}",
             f"{sizing.addresses:,}",
-            _memory(sizing.client_bytes),
+            memory_text(sizing.client_bytes),
             f"{sizing.client_cores:.1f}",
-            _memory(sizing.target_bytes),
+            memory_text(sizing.target_bytes),
             f"{sizing.target_cores:.1f}",
         )
     return rows
-
-
-def _memory(size: int) -> str:
-    return f"{size / GIB:,.1f} GiB" if size >= GIB else f"{size / MIB:.0f} MiB"
 
 
 def settings_table(sysctls: Sysctls, settings: Sequence[Setting]) -> Table:
@@ -305,17 +308,14 @@ def settings_table(sysctls: Sysctls, settings: Sequence[Setting]) -> Table:
     return rows
 
 
-def _print(rows: Table) -> None:
-    console = Console()
-    console = console if console.is_terminal else Console(width=PLAIN_WIDTH)
-    console.print(rows)
-
-
 def _print_outcomes(outcomes: Sequence[Outcome]) -> int:
     """Prints every outcome; returns 1 when one of them was not done."""
     for outcome in outcomes:
         click.echo(outcome.text)
     return 0 if all(outcome.done for outcome in outcomes) else 1
+
+
+command.add_command(plan)
 
 
 def main() -> None:

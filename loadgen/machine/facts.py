@@ -93,6 +93,12 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
         default=None, name="net.netfilter.nf_conntrack_count"
     )
 
+    @property
+    def memory_room(self) -> int | None:
+        """The bytes that this process and its children can take; None where unknown."""
+        rooms = [room for room in (self.memory_available, self.cgroup_headroom) if room is not None]
+        return min(rooms, default=None)
+
 
 def read_machine(root: Path = Path("/")) -> Machine:
     """Returns the machine as this process sees it, from /proc and /sys below root.

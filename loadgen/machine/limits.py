@@ -188,7 +188,7 @@ def _file_descriptors(machine: Machine, workers: int, wanted: int, fill: float =
         "file_descriptors",
         each * workers,
         f"{machine.nofile_hard:,} per process, {each:,} for connections, ×"
-        f" {_count(workers, 'worker')}",
+        f" {counted(workers, 'worker')}",
         f"--workers {ceil(goal / each)}, or {raised}" if each else raised,
         f"{ceil(wanted / workers / fill) + SPARE_DESCRIPTORS:,} per process",
     )
@@ -213,7 +213,7 @@ def _source_ports(
     kept = (
         f" less {left_out:,} left out (reserved, privileged, the machine's own)" if left_out else ""
     )
-    whence = _count(addresses, "address")
+    whence = counted(addresses, "address")
     if ways != addresses:
         whence = f"{ways:,} pairs of source and target addresses"
     per_address = each * ways / addresses  # more than one address of the target
@@ -224,22 +224,19 @@ def _source_ports(
         each * ways,
         f"{whence} × {len(ports):,} ports{kept}",
         (
-            f"--source FIRST-LAST with {_count(more, 'address')}; `ip addr add ADDRESS dev"
+            f"--source FIRST-LAST with {counted(more, 'address')}; `ip addr add ADDRESS dev"
             " INTERFACE` makes one"
             if each
             else "--ports 1025-65535"
         ),
-        _count(ceil(wanted / per_address), "address") if each else f"{wanted:,} ports",
+        counted(ceil(wanted / per_address), "address") if each else f"{wanted:,} ports",
     )
 
 
 def _memory(machine: Machine, workers: int, wanted: int, per_connection: int) -> Iterator[Limit]:
-    rooms = [
-        room for room in (machine.memory_available, machine.cgroup_headroom) if room is not None
-    ]
-    if not rooms:
+    available, base = machine.memory_room, workers * WORKER_BYTES
+    if available is None:
         return
-    available, base = min(rooms), workers * WORKER_BYTES
     holds = max(0, (available - base) // per_connection)
     short = base + _goal(wanted, holds) * per_connection - available
     where = "left of the cgroup's limit" if available == machine.cgroup_headroom else "available"
@@ -355,5 +352,6 @@ def _with_room(used: int, goal: int) -> int:
     return used + goal + goal // 4
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun: `1 address`, `20,000 addresses`."""
     return f"{number:,} {noun if number == 1 else noun + ('es' if noun.endswith('s') else 's')}"

@@ -9,6 +9,7 @@ from math import ceil
 import msgspec
 
 from loadgen.machine.addresses import DEFAULT_PORTS
+from loadgen.machine.costs import CLIENT_OPEN, CLIENT_PING, TARGET_OPEN, TARGET_PING
 from loadgen.machine.limits import (
     CLIENT_BYTES,
     KERNEL_BYTES,
@@ -22,14 +23,6 @@ AGENT_BYTES = 40 * MIB
 """An agent and the fork server of its workers: 38.8 MiB measured."""
 MACHINE_WORKERS = 4
 """Workers of a client machine of the reference run: one a core."""
-CLIENT_OPEN = 135e-6
-"""Seconds of CPU of a client machine for an arrival, measured at a million."""
-CLIENT_PING = 38e-6
-"""Seconds of CPU of a client machine for a ping with its pong, measured at a million."""
-TARGET_OPEN = 62e-6
-"""Seconds of CPU of the embedded target for an arrival, measured at a million."""
-TARGET_PING = 24e-6
-"""Seconds of CPU of the embedded target for a ping with its pong, measured at a million."""
 
 
 class Sizing(msgspec.Struct, frozen=True):

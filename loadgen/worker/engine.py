@@ -9,6 +9,7 @@ from itertools import islice
 from math import inf
 from time import monotonic
 
+from loadgen.grain import COARSE, EXACT, grain_at
 from loadgen.net.connection import OPEN, UPGRADING, Connection
 from loadgen.net.drain import Drain
 from loadgen.net.redirects import Redirects
@@ -28,20 +29,6 @@ from loadgen.worker.routes import Routes
 
 TURN = 0.02
 """Seconds between two looks at deadlines, and between two steps of a drain."""
-FINE = 0.00025
-"""The grain of a worker with little to do: seconds between two wakes. A wake costs as much as a
-ping, and a few more of them are nothing there."""
-EXACT = 0.001
-"""The grain of a worker with more to do."""
-COARSE = 0.005
-"""The grain that saves CPU: a batch needs one wake for all."""
-FEW = 500.0
-"""Launches and pings a second of a worker up to which its grain is fine, where the plan does not
-say. Of sessions in Python and scripts nobody knows how often they wake."""
-EXACT_LAUNCHES = 5000.0
-"""Launches a second of a worker from which its grain is coarse, where the plan does not say."""
-EXACT_PINGS = 2000.0
-"""Pings a second of a worker from which its grain is coarse, where the plan does not say."""
 GRAINS = {"1ms": EXACT, "5ms": COARSE}
 MAX_BATCH = 32
 """Launches in one go, before connections get their turn again."""
@@ -69,11 +56,8 @@ def grain_of(plan: Plan, part: float, rate: float = 0.0) -> float:
     """
     if plan.grain != "auto":
         return GRAINS[plan.grain]
-    launches, pings = max(rate, plan.peak_rate) * part, plan.peak_pings * part
     loops = all(isinstance(spec, Loop) for spec in plan.session_specs)
-    if loops and launches <= FEW and pings <= FEW:
-        return FINE
-    return COARSE if launches >= EXACT_LAUNCHES or pings >= EXACT_PINGS else EXACT
+    return grain_at(max(rate, plan.peak_rate) * part, plan.peak_pings * part, loops=loops)
 
 
 class Engine:

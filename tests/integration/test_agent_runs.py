@@ -34,6 +34,16 @@ def runs_well(coord: Coordinator) -> None:
     assert (summary["opened"], summary["closed"], summary["failed"]) == (100, {"drained": 100}, {})
 
 
+def test_an_agent_says_why_it_has_that_many_workers(tmp_path, server):
+    with (
+        coordinator(tmp_path, *BRIEF, "--agents", "1", server.ws) as coord,
+        agent(coord.url, "--workers", "3") as joined,
+    ):
+        runs_well(coord)
+
+        assert "opens 100 connections with 3 workers: as asked" in joined.err
+
+
 def test_a_coordinator_that_hangs_counts_as_gone(tmp_path, server):
     """Its agent ends the load by itself, and serves the next coordinator."""
     listen = f"127.0.0.1:{free_port()}"

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 LAYERS = (
-    "loadgen.errors loadgen.version loadgen.process loadgen.systemd loadgen.timers",
+    "loadgen.errors loadgen.version loadgen.process loadgen.systemd loadgen.timers loadgen.grain",
     "loadgen.values",
     "loadgen.plan loadgen.machine",
     "loadgen.stats",
@@ -45,6 +45,7 @@ PURE = {
     "loadgen.stats",
     "loadgen.wire",
     "loadgen.timers",
+    "loadgen.grain",
     "coordinator.run",
     "coordinator.text",
 }
@@ -62,8 +63,11 @@ PURE_MODULES = {
     "loadgen.http.ratelimit",
     "loadgen.http.token",
     "loadgen.agent.host",
+    "loadgen.machine.bill",
+    "loadgen.machine.fleet",
     "loadgen.machine.host",
     "loadgen.machine.limits",
+    "loadgen.machine.workers",
     "loadgen.net.drain",
     "loadgen.trace.frames",
     "loadgen.trace.text",

@@ -6,9 +6,11 @@ import sys
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 
 from coordinator.local import LocalAgents, LocalProcesses, _start, local_names
 from coordinator.preflight import TargetAddress
+from loadgen.machine.facts import Machine
 from loadgen.plan.plan import Plan
 from loadgen.process import SPARE_DESCRIPTORS
 from loadgen.values import Endpoint
@@ -92,6 +94,18 @@ def test_workers_follow_the_cores_and_the_descriptor_limit():
     assert LocalAgents(cores * 4, Plan(max=10), [LOOPBACK], LISTEN).workers() == 1
     needed = LocalAgents(1, Plan(max=64_000), [LOOPBACK], LISTEN).workers()
     assert needed * (hard - SPARE_DESCRIPTORS) >= 64_000
+
+
+def test_local_agents_share_the_cores_and_the_memory():
+    machine = Machine(cpus=64, nofile_hard=1 << 20, memory_available=4 << 30)
+    alone, four = (
+        LocalAgents(count, Plan(max=256_000), [LOOPBACK], LISTEN, machine=machine)
+        for count in (1, 4)
+    )
+
+    assert alone.workers() == 64
+    assert four.workers() == 16
+    assert replace(four, machine=replace(machine, memory_available=2 << 30)).workers() == 5
 
 
 @pytest.mark.parametrize("stubborn", [False, True])

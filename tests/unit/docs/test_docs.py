@@ -170,8 +170,9 @@ def test_the_reference_run_takes_fewer_than_ten_commands_and_they_exist():
         assert f'variable "{name}"' in variables
 
 
-def test_the_capacity_table_is_what_the_command_prints():
-    done = run("loadgen-tune", "capacity")
+@pytest.mark.parametrize("words", [("capacity",), ("plan", "--addresses", "1")])
+def test_the_needs_of_a_load_are_what_the_command_prints(words):
+    done = run("loadgen-tune", *words)
     lines = [line.rstrip() for line in done.stdout.splitlines() if line.strip()]
 
     assert "```text\n" + "\n".join(lines) + "\n```" in (ROOT / "docs/operate.md").read_text()

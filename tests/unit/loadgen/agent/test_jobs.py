@@ -11,7 +11,6 @@ from loadgen.agent.jobs import (
     destination_of,
     jobs_of,
     numbered_as,
-    worker_count,
 )
 from loadgen.agent.settings import AgentSettings
 from loadgen.agent.targets import ReachedAddress, ResolvedTarget
@@ -141,15 +140,6 @@ def test_agents_of_one_host_begin_at_different_pairs(index, start):
 def test_connections_are_those_of_the_share_and_of_what_is_reassigned():
     assert connections_in(WHOLE, (), 90) == 90
     assert connections_in(Share(2, (0,)), (lost(30, 60), lost(80, 80)), 90) == 45 + 60 + 10
-
-
-def test_the_number_of_workers_is_the_option_or_what_the_machine_needs():
-    few = AgentSettings(allowed_targets=AllowedTargets(), workers=5)
-    assert worker_count(few, MACHINE, 1_000_000) == 5
-    open_ended = AgentSettings(allowed_targets=AllowedTargets())
-    assert worker_count(open_ended, MACHINE, 10) == 2
-    assert worker_count(open_ended, MACHINE, 1_000_000) == worker_count(open_ended, MACHINE, 64_000)
-    assert worker_count(open_ended, MACHINE, 64_000) == 4
 
 
 def test_a_place_of_a_redirect_gets_the_pairs_of_its_worker():

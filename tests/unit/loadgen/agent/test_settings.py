@@ -7,13 +7,14 @@ from loadgen.errors import PlanError
 from loadgen.machine.facts import Machine
 from loadgen.net.allowed import AllowedTargets
 from loadgen.plan.clients import AgentSpec
-from loadgen.plan.plan import Plan
+from loadgen.plan.plan import Plan, Target
 from loadgen.plan.transport import Transport
 
 PLAN = Plan(
     clients=(AgentSpec(name="one", workers=3, max_connections=100_000, sources=("127.0.0.2-4",)),),
     transport=Transport(ports="2000-2999"),
 )
+SECURE = Plan(targets=(Target(url="wss://10.0.0.2/b"),))
 NOTHING = AgentSettings(allowed_targets=AllowedTargets())
 
 
@@ -96,3 +97,22 @@ def test_a_plan_may_not_ask_for_any_number_of_workers():
         .workers
         == 1000
     )
+
+
+def test_the_number_of_workers_is_the_option_or_what_the_machine_needs():
+    machine = Machine(cpus=2, nofile_hard=20_000)
+    few = AgentSettings(allowed_targets=AllowedTargets(), workers=5)
+
+    assert few.workers_for(1_000_000, machine) == (5, "as asked")
+    assert NOTHING.workers_for(10, machine) == (2, "one a core")
+    assert NOTHING.workers_for(64_000, machine).number == 4
+    assert NOTHING.workers_for(1_000_000, machine) == NOTHING.workers_for(64_000, machine)
+
+
+def test_connections_with_tls_leave_less_memory_for_workers():
+    machine = Machine(cpus=64, nofile_hard=1 << 20, memory_available=3 << 30)
+
+    plain, secure = (NOTHING.with_plan(plan, "one") for plan in (Plan(), SECURE))
+
+    assert plain.workers_for(64_000, machine).number == 64
+    assert secure.workers_for(64_000, machine).number < 64

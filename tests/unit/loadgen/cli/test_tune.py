@@ -122,6 +122,14 @@ def test_source_ports_are_counted_towards_each_address_of_the_target():
     assert three == [3 * one[0]]
 
 
+def test_a_check_says_why_there_are_that_many_workers():
+    lines = tune("check", "--connections", "10").stdout.splitlines()
+    few = Machine(cpus=2, nofile_hard=1_024)
+
+    assert re.fullmatch(r"workers: [\d,]+, .+", lines[-2])
+    assert examine(few, "client", 60_000).workers_reason == "a process may open 1,024 files"
+
+
 def test_the_limiting_resource_is_named_with_what_it_holds():
     found = examine(SMALL, "target", 1_000_000)
 

@@ -7,16 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.machine.addresses import DEFAULT_PORTS
+from loadgen.machine.costs import CLIENT_OPEN, CLIENT_PING, TARGET_OPEN, TARGET_PING
 from loadgen.machine.facts import Machine
 from loadgen.machine.limits import TLS_BYTES, client_limits
-from loadgen.machine.sizing import (
-    AGENT_BYTES,
-    CLIENT_OPEN,
-    CLIENT_PING,
-    TARGET_OPEN,
-    TARGET_PING,
-    sizing_of,
-)
+from loadgen.machine.sizing import AGENT_BYTES, sizing_of
 from tests.costs import samples
 from tests.costs.model import per_event
 

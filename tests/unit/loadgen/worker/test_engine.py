@@ -15,6 +15,7 @@ from websockets.datastructures import Headers
 from websockets.frames import Opcode
 from websockets.http11 import Response
 
+from loadgen.grain import COARSE, EXACT, FINE
 from loadgen.net.connection import Connection
 from loadgen.net.connections import Connections
 from loadgen.net.tls import Contexts
@@ -36,7 +37,7 @@ from loadgen.stats.recorder import Recorder
 from loadgen.stats.tally import Held
 from loadgen.timers import Alarm, Deadlines
 from loadgen.worker.arrivals import Arrivals
-from loadgen.worker.engine import COARSE, EXACT, FINE, LATE, MAX_SLEEP, Engine, grain_of
+from loadgen.worker.engine import LATE, MAX_SLEEP, Engine, grain_of
 from tests.unit.loads import Load
 from tests.unit.timing import MS
 from tests.unit.wire_ends import FarSide, until

@@ -204,6 +204,8 @@ def _show(offer: Offer) -> None:
     )
     print_table(bill_table(offer))
     click.echo(f"workers of a client: {fleet.workers.number:,}, {fleet.workers.reason}")
+    if fleet.unmeasured:
+        click.echo(fleet.unmeasured)
     for where, settings in (("client", offer.client_settings), ("target", offer.target_settings)):
         for setting in settings:
             click.echo(f"{where}: {setting.key}={setting.value}")

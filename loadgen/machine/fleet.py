@@ -17,6 +17,8 @@ from loadgen.machine.workers import WorkerCount, client_workers
 
 MAX_MACHINES = 1_000
 """Agents of a fleet."""
+MEASURED_HELD = 20_000
+"""The most connections of one worker in a run that was measured."""
 MAX_WORKERS = 1_000
 """Workers of an agent."""
 CORES_PART = 0.5
@@ -81,6 +83,17 @@ class FleetPlan(msgspec.Struct, frozen=True):
     """Workers of a machine."""
     bill: Bill
     """The CPU and memory of a machine."""
+
+    @property
+    def unmeasured(self) -> str:
+        """The part of it that was never measured, for people; empty for none."""
+        held = ceil(self.connections / self.workers.number)
+        if held <= MEASURED_HELD:
+            return ""
+        return (
+            f"not measured: {held:,} connections of one worker; the most was {MEASURED_HELD:,}, and"
+            " the bill goes on from there in a straight line"
+        )
 
 
 def fleet_for(demand: Demand, machine: ClientMachine, ways: int = 1) -> FleetPlan:

@@ -33,6 +33,10 @@ def test_the_reference_run_is_sixteen_machines_with_their_commands():
     assert "    loadgen-coord --agents 16 " in done.stdout
 
 
+def test_what_was_never_measured_is_told():
+    assert "not measured: 250,000 connections of one worker" in plan().stdout
+
+
 def test_json_has_the_same_on_one_line():
     done = plan("--json", "--tls", "--messages", "6/m", "--memory", "8GB", "--silent")
     told = json.loads(done.stdout)

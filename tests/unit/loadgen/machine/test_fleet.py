@@ -46,6 +46,11 @@ def test_the_scarcest_resource_decides(demand, machine, machines, reason):
     assert (plan.machines, plan.reason) == (machines, reason)
 
 
+def test_a_worker_beyond_every_measured_run_is_named():
+    assert fleet_for(REFERENCE, ClientMachine(addresses=1)).unmeasured == ""
+    assert "250,000 connections of one worker" in fleet_for(REFERENCE, ClientMachine()).unmeasured
+
+
 def test_the_reference_run_takes_sixteen_machines_with_an_address_each():
     plan = fleet_for(REFERENCE, ClientMachine(addresses=1))
 

@@ -19,11 +19,11 @@ LOCK = "package-lock.json"
 
 def node_words(script: Path, *arguments: str) -> list[str]:
     """Returns the command line of a script; installs its packages first."""
-    packages = f"NODE_PATH={_packages(script.parent)}"
-    return ["env", packages, installed("node", "nodejs"), str(script), *arguments]
+    path = f"NODE_PATH={packages(script.parent)}"
+    return ["env", path, installed("node", "nodejs"), str(script), *arguments]
 
 
-def _packages(folder: Path) -> Path:
+def packages(folder: Path) -> Path:
     """Returns the folder of the packages that package-lock.json in a folder names."""
     home = CACHE / folder.parent.name
     home.mkdir(parents=True, exist_ok=True)

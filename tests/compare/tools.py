@@ -13,9 +13,10 @@ from typing import Literal, NamedTuple
 import click
 import msgspec
 
+from tests.compare.epmd import epmd
 from tests.compare.recording import Recording
 from tests.compare.usage import Ended, Usage, run
-from tests.processes import command, eventually, free_port
+from tests.processes import command
 from tests.unit.tsung_reader import read_text, totals
 
 PORT = 9595
@@ -47,8 +48,8 @@ def with_tsung(tsung: str, file: Path) -> Outcome:
     Its own home (for Erlang's cookie), epmd (Erlang's port mapper) and id separate it from any
     other Tsung.
     """
-    with tempfile.TemporaryDirectory() as home, _epmd() as epmd:
-        environment = {**os.environ, "HOME": home, "ERL_EPMD_PORT": epmd}
+    with tempfile.TemporaryDirectory() as home, epmd() as port:
+        environment = {**os.environ, "HOME": home, "ERL_EPMD_PORT": port}
         words = [
             tsung,
             "-n",
@@ -130,21 +131,3 @@ def _recorder(file: Path) -> Iterator[None]:
         raise click.ClickException(
             f"the target failed with exit code {server.returncode}, see above"
         )
-
-
-@contextmanager
-def _epmd() -> Iterator[str]:
-    """Yields the port of a new epmd; Erlang would start one that never ends."""
-    port = free_port()
-    with subprocess.Popen(["epmd", "-port", str(port), "-address", "127.0.0.1"]) as mapper:
-        try:
-            eventually(lambda: _answers(port), "epmd answers")
-            yield str(port)
-        finally:
-            mapper.kill()
-
-
-def _answers(port: int) -> bool:
-    return not subprocess.run(
-        ["epmd", "-port", str(port), "-names"], capture_output=True, check=False
-    ).returncode

@@ -89,7 +89,7 @@ def run(
         with suppress(FileNotFoundError, ProcessLookupError):  # a process ended meanwhile
             samples.append(_sample(running.pid))
         if time.monotonic() > began + timeout:
-            _kill(running.pid)
+            kill_tree(running.pid)
         time.sleep(EVERY)
     running.returncode = os.waitstatus_to_exitcode(status)
     usage = Usage(time.monotonic() - began, used.ru_utime + used.ru_stime, samples)
@@ -104,7 +104,8 @@ def _sample(pid: int) -> ProcSample:
     )
 
 
-def _kill(pid: int) -> None:
+def kill_tree(pid: int) -> None:
+    """Kills a process and all below it."""
     for process in (pid, *descendants(pid)):
         with suppress(ProcessLookupError):
             os.kill(process, 9)

@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
 DEV := $(VENV)/.dev
 
-.PHONY: demo million rehearse rehearse-small test servers wheel faults-small hostile hostile-small bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth conformance examples recipes screenshots sbom audit lock clean
+.PHONY: demo million rehearse rehearse-small test servers wheel faults-small hostile hostile-small bench cost-model compare-tsung peers lint types unit integration faults browser scale coverage fuzz soak truth conformance examples recipes screenshots sbom audit lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 12 --think 5
@@ -96,6 +96,9 @@ cost-model: $(DEV) ## what a connection costs, measured up to a million: docs/co
 
 compare-tsung: $(DEV) ## the same files with Debian's Tsung (installed if missing) and here: docs/compare-tsung.md, in about 5 minutes
 	$(BIN)/python -m tests.compare
+
+peers: $(DEV) ## load generators side by side, against one server: docs/peers.md, in about 12 minutes, 3 more to install; ARGS: see --help of tests.peers
+	$(BIN)/python -m tests.peers $(ARGS)
 
 .PHONY: docs  # a folder of this name exists
 docs: $(VENV)/.docs ## the docs site, into build/docs; a warning, such as a broken link, fails

@@ -39,6 +39,7 @@ NOT_HERE = (
     Rule("docs/operate.md", "--calibrate", "takes the whole machine: integration/test_calibrate"),
     Rule("docs/operate.md", "…", FRAGMENT),
     Rule("docs/page/README.md", "…", FRAGMENT),
+    Rule("docs/peers.md", "HOST:PORT", "is run by `make peers` against a server of its own"),
     Rule("docs/plans.md", "max = 2000000", MILLION),
     Rule("docs/plans.md", "FILE.toml", "stands for each plan of the page, and these are played"),
     Rule(

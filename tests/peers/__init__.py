@@ -1,0 +1,1 @@
+"""Load generators side by side, against a neutral server: `make peers`."""

@@ -1,0 +1,1 @@
+"""One module for each peer: where it comes from, and its command line."""

@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
 DEV := $(VENV)/.dev
 
-.PHONY: demo million rehearse rehearse-small test servers wheel faults-small hostile hostile-small bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth conformance examples recipes screenshots sbom audit lock clean
+.PHONY: demo million rehearse rehearse-small slurm engines-small test servers wheel faults-small hostile hostile-small bench cost-model compare-tsung lint types unit integration faults browser scale coverage fuzz soak truth conformance examples recipes screenshots sbom audit lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 12 --think 5
@@ -21,6 +21,12 @@ rehearse: $(DEV) ## the reference run, scaled down, on 18 machines made of names
 
 rehearse-small: $(DEV) ## the same with two agents, by the tests of CI, and the linter of its playbooks: as root, in about 3 minutes
 	$(BIN)/pytest -q tests/rehearsal
+
+slurm: $(DEV) ## deploy/slurm on a cluster of namespaces: a run, a lost node, scancel: as root on Debian, in about a minute
+	$(BIN)/python -m tests.engines slurm --markdown build/slurm.md
+
+engines-small: $(DEV) ## a part of it, by the tests of CI, in about 20 seconds
+	$(BIN)/pytest -q tests/engines
 
 test: $(DEV) ## the gate: what CI runs; parts that leave a core idle run beside each other
 	$(MAKE) -j 3 lint types unit

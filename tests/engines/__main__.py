@@ -10,11 +10,15 @@ from pathlib import Path
 
 import click
 
-from tests.engines import slurm
+from tests.engines import compose, image, slurm
 from tests.engines.engine import Engine
 from tests.tables import show
 
-ENGINES: dict[str, Engine] = {"slurm": slurm.ENGINE}
+ENGINES: dict[str, Engine] = {
+    "image": image.ENGINE,
+    "compose": compose.ENGINE,
+    "slurm": slurm.ENGINE,
+}
 """By name."""
 HEAD = ("step", "what it showed", "took", "held")
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import click
 
-from tests.engines import compose, image, slurm
+from tests.engines import compose, image, kube, slurm
 from tests.engines.engine import Engine
 from tests.tables import show
 
 ENGINES: dict[str, Engine] = {
     "image": image.ENGINE,
     "compose": compose.ENGINE,
+    "kube": kube.ENGINE,
     "slurm": slurm.ENGINE,
 }
 """By name."""

@@ -98,10 +98,22 @@ def store(graph: Path, images: Path | None = None) -> Iterator[dict[str, str]]:
             '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\nruntime = "crun"\n'
             f'[network]\nnetwork_backend = "netavark"\nnetwork_config_dir = "{folder}/networks"\n'
         )
-        yield {
+        environment = {
             "CONTAINERS_STORAGE_CONF": f"{folder}/storage.conf",
             "CONTAINERS_CONF": f"{folder}/containers.conf",
         }
+        try:
+            yield environment
+        finally:
+            if images is not None:
+                _end_all(environment)
+
+
+def _end_all(environment: Mapping[str, str]) -> None:
+    """Ends all containers that are left: their mounts hold the store."""
+    for words in (["pod", "rm"], ["rm"]):
+        line = ["podman", *words, "--all", "--force", "--time", "0"]
+        subprocess.run(line, env=os.environ | environment, capture_output=True, check=False)
 
 
 def limits() -> dict[str, int]:

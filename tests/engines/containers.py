@@ -84,13 +84,14 @@ def driver() -> str:
 def store(graph: Path, images: Path | None = None) -> Iterator[dict[str, str]]:
     """The environment of podman and buildah for a store, as long as the block lasts.
 
-    With `images` it also reads the images of another store.
+    With `images` it also reads the images of another store. Podman keeps the path of what it knows
+    of a running system in the store, so that path stays with the store.
     """
     with tempfile.TemporaryDirectory(prefix="loadgen-containers-") as folder:
         others = "" if images is None else f'additionalimagestores = ["{images}"]'
         (Path(folder) / "storage.conf").write_text(
             f'[storage]\ndriver = "{driver()}"\ngraphroot = "{graph}"\n'
-            f'runroot = "{folder}/run"\n[storage.options]\n{others}\n'
+            f'runroot = "{graph}-run"\n[storage.options]\n{others}\n'
         )
         bounds = [f"{name}={value}:{value}" for name, value in limits().items()]
         (Path(folder) / "containers.conf").write_text(

@@ -107,8 +107,8 @@ class ImageBuild:
     def _in_image(self, *words: str) -> str:
         """Runs a command in a container of its own."""
         hard = ("--rm", "--read-only", "--cap-drop=all", "--network=none", "--volume=/runs")
-        with tempfile.TemporaryDirectory(prefix="loadgen-graph-") as graph:
-            with store(Path(graph), IMAGES / "storage") as environment:
+        with tempfile.TemporaryDirectory(prefix="loadgen-graph-") as folder:
+            with store(Path(folder) / "graph", IMAGES / "storage") as environment:
                 line = inside("podman", "run", *hard, "--tmpfs=/tmp", IMAGE, *words)
                 return call(*line, timeout=120, environment=environment)
 

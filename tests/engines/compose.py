@@ -72,7 +72,7 @@ class ComposedFleet:
         eventually(
             lambda: self._podman("inspect", "--format", state, COORDINATOR).startswith("exited"),
             self._said,
-            2 * PATIENCE,
+            4 * PATIENCE,
         )
         said = self._podman("inspect", "--format", state, COORDINATOR)
         assert said == "exited 0", self._said()

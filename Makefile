@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
 DEV := $(VENV)/.dev
 
-.PHONY: demo million rehearse rehearse-small test servers wheel faults-small hostile hostile-small bench cost-model compare-tsung peers lint types unit integration faults browser scale coverage fuzz soak truth conformance examples recipes screenshots sbom audit lock clean
+.PHONY: demo million rehearse rehearse-small image compose kube slurm engines-small test servers wheel faults-small hostile hostile-small bench cost-model compare-tsung peers lint types unit integration faults browser scale coverage fuzz soak truth conformance examples recipes screenshots sbom audit lock clean
 
 demo: $(READY) ## 4 agents, 20,000 connections at 2,000/s, held with pings, against the embedded target
 	$(BIN)/loadgen-coord --local 4 --with-target --rate 2000 --max 20000 --hold 12 --think 5
@@ -21,6 +21,21 @@ rehearse: $(DEV) ## the reference run, scaled down, on 18 machines made of names
 
 rehearse-small: $(DEV) ## the same with two agents, by the tests of CI, and the linter of its playbooks: as root, in about 3 minutes
 	$(BIN)/pytest -q tests/rehearsal
+
+image: $(DEV) ## the container image by buildah on a base of Debian's own packages, and a run in it: as root on Debian, in about 3 minutes
+	$(BIN)/python -m tests.engines image --markdown build/image.md
+
+compose: $(DEV) ## the compose file by podman-compose with that image: as root on Debian, in about 2 minutes
+	$(BIN)/python -m tests.engines compose --markdown build/compose.md
+
+kube: $(DEV) ## the Kubernetes rehearsal by podman kube play with that image: as root on Debian with kubectl, in about a minute
+	$(BIN)/python -m tests.engines kube --markdown build/kube.md
+
+slurm: $(DEV) ## deploy/slurm on a cluster of namespaces: a run, a lost node, scancel: as root on Debian, in about a minute
+	$(BIN)/python -m tests.engines slurm --markdown build/slurm.md
+
+engines-small: $(DEV) ## a part of it, by the tests of CI, in about 20 seconds
+	$(BIN)/pytest -q tests/engines
 
 test: $(DEV) ## the gate: what CI runs; parts that leave a core idle run beside each other
 	$(MAKE) -j 3 lint types unit

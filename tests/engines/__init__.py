@@ -1,0 +1,1 @@
+"""Fleets on the real engines that people have."""

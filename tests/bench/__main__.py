@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench import (
+    agents,
     client,
     compress,
     delivery,
@@ -45,6 +46,7 @@ BENCHES = {
     "fleet": fleet.run,
     "viewers": viewers.run,
     "plan": plan.run,
+    "agents": agents.run,
     "ports": ports.run,
 }
 

@@ -100,6 +100,7 @@ class Controller:
         )
         self._disk_watch = DiskWatch(disk, folder, journal, run.notices, self._warn)
         if settings.calibrate:
+            run.timeline.takes_turns = False
             run.steering.fixed = "a calibration keeps to its own plan"
         server.seconds = folder.seconds.since
         server.agents.recorded = journal.written

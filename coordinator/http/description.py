@@ -15,6 +15,7 @@ def describe(run: Run, now: float) -> dict[str, Any]:
 
     `now` is in seconds on the run's clock; percentiles are in milliseconds.
     """
+    total = run.total
     agents = [
         {
             "name": agent.name,
@@ -50,19 +51,19 @@ def describe(run: Run, now: float) -> dict[str, Any]:
         if run.ending.aborted
         else None,
         "ledger": run.ledger,
-        "unexpected": unexpected(run.total.closed),
+        "unexpected": unexpected(total.closed),
         "alive": run.fanin.alive,
         "alive_within_s": alive_within(run.plan.session_specs),
-        "totals": run.total.counts(),
-        "compression": in_order(run.total.compression),
-        "histograms": summaries(run.total.histograms()),
-        "counters": in_order(run.total.counters),
-        "timings": summaries(in_order(run.total.timings)),
-        "checks": in_order(run.total.checks),
-        "http_replies": in_order(run.total.http_replies),
-        "http_failed": in_order(run.total.http_failed),
+        "totals": total.counts(),
+        "compression": in_order(total.compression),
+        "histograms": summaries(total.histograms()),
+        "counters": in_order(total.counters),
+        "timings": summaries(in_order(total.timings)),
+        "checks": in_order(total.checks),
+        "http_replies": in_order(total.http_replies),
+        "http_failed": in_order(total.http_failed),
         "parts": run.parts.figures(run.slices.parts) if run.slices.number else {},
-        "reach": run.total.reach,
+        "reach": total.reach,
         "publications": run.publications.summary if run.plan.publish else None,
         "agents": agents,
     }

@@ -107,6 +107,8 @@ class Live:
         self._log = EventLog(run)
         self._shown: tuple[str, str, int] = ("", "", 0)
         """The state, the outcome and the second of the last overview."""
+        self._added = False
+        """True while a second was added that the viewers were not woken for."""
         self.outcome = ""
         """The verdict as people read it; empty until the run is judged."""
         self.folder = ""
@@ -115,12 +117,14 @@ class Live:
 
     def update(self, now: float) -> bool:
         """Adds what has changed to the feed; returns True when anything has."""
-        changed = False
+        changed, self._added = self._added, False
+        logged = False
         for event in self._log.changes(now):
             self.feed.add("log", event)
-            changed = True
+            logged = True
+        changed = changed or logged
         shown = (self._run.state, self.outcome, int(now))
-        if changed or self._shown != shown:
+        if logged or self._shown != shown:
             self._shown = shown
             self.feed.set_overview(lambda: self._overview(now))
             changed = True
@@ -135,6 +139,7 @@ class Live:
         progress = self._run.progress
         sample = self._sampler.take(row, progress.gates, progress.pauses, progress.changes)
         self.feed.add("second", sample)
+        self._added = True
 
     def add_scrape(self, scrape: Scrape) -> None:
         """Adds a scrape of a watched server."""

@@ -29,6 +29,7 @@ from coordinator.http.routes import JSON, ROUTES
 from coordinator.http.seconds import parts_of
 from coordinator.http.sse import Viewers
 from coordinator.http.static import Page, no_icon
+from coordinator.run.agents import MAX_DETAILED
 from coordinator.run.row import Row
 from coordinator.run.run import Run
 from coordinator.text import one_line
@@ -38,6 +39,7 @@ from loadgen.http.server import Handler, HttpLimits, HttpServer, Sender
 from loadgen.http.shared import SharedAnswer
 from loadgen.http.token import Token
 from loadgen.plan.life import alive_within
+from loadgen.stats.fanin import Slice, by_session
 from loadgen.stats.prometheus import Snapshot, registry_of
 from loadgen.stats.tally import Ledger, worker_wide
 from loadgen.values import Endpoint
@@ -88,7 +90,8 @@ class Server:
         replayed."""
         self.live = Live(run, describe, token_hex(3))
         self._viewers = Viewers(self.live.feed)
-        self._metrics = MetricsPage(registry_of(self._snapshots))
+        self._metrics = MetricsPage(registry_of(self._fleet_snapshots))
+        self._agents_metrics = MetricsPage(registry_of(self._snapshots))
         self._run_shown = SharedAnswer(self._describe)
         self._agents_shown = SharedAnswer(self._list_agents, MAX_AGE)
         self._readers = Places(MAX_READERS, RESERVED_READERS, "clients read the seconds")
@@ -111,7 +114,7 @@ class Server:
             "events": self._viewers.serve,
             "discovery": self._show_agents,
             "tsung_status": self._show_tsung_status,
-            "metrics": self._metrics.show,
+            "metrics": self._show_metrics,
             "health": self._show_health,
             "openapi": self._show_document,
             "page": page.index,
@@ -201,18 +204,47 @@ class Server:
     async def _show_health(self, _: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "state": self._run.state})
 
+    async def _show_metrics(self, request: web.Request) -> web.Response:
+        """Answers a scrape: of a large fleet with its sums, or as it asks."""
+        wanted = request.query.get("agents", "")
+        if wanted not in ("", "0", "1"):
+            return error_reply(400, one_line(f"agents={wanted!r} is neither 0 nor 1"))
+        small = len(self._run.fleet()) <= MAX_DETAILED
+        of_agents = wanted == "1" or (small and wanted != "0")
+        return await (self._agents_metrics if of_agents else self._metrics).show(request)
+
     def _snapshots(self) -> Iterator[Snapshot]:
+        """Yields the snapshots of each agent.
+
+        Those of a large fleet have no histograms: nobody adds them up by agent.
+        """
         window, reports = alive_within(self._run.plan.session_specs), self._run.reports
         for agent in self._run.fleet():
             total, sessions = reports.total_of(agent), reports.sessions_of(agent)
-            planned = Ledger.of(agent.planned, total)
-            unsplit = worker_wide(total) if sessions else total
-            ledger = replace(
-                Ledger.of(None, unsplit), planned=planned.planned, not_started=planned.not_started
+            whole = Ledger.of(agent.planned, total)
+            snapshot = Snapshot(
+                agent.name, whole, total, agent.workers, reports.alive_of(agent), window
             )
-            yield from Snapshot(
-                agent.name, ledger, unsplit, agent.workers, reports.alive_of(agent), window
-            ).with_sessions(sessions)
+            snapshot.detailed = reports.is_detailed(agent)
+            yield from _split(snapshot, sessions)
+
+    def _fleet_snapshots(self) -> Iterator[Snapshot]:
+        """Yields the snapshots of all agents together."""
+        run = self._run
+        window = alive_within(run.plan.session_specs)
+        snapshot = Snapshot(None, run.ledger, run.total, (), run.fanin.alive, window)
+        yield from _split(snapshot, by_session(run.slices, run.fanin.slices))
+
+
+def _split(snapshot: Snapshot, sessions: dict[str, Slice]) -> list[Snapshot]:
+    """Returns a snapshot, and one for each session where results are split by it."""
+    if not sessions:
+        return [snapshot]
+    planned, unsplit = snapshot.ledger, worker_wide(snapshot.total)
+    ledger = replace(
+        Ledger.of(None, unsplit), planned=planned.planned, not_started=planned.not_started
+    )
+    return replace(snapshot, ledger=ledger, total=unsplit).with_sessions(sessions)
 
 
 def _is_join(request: web.Request) -> bool:

@@ -121,11 +121,12 @@ def gaps_of(rows: Sequence[Row]) -> list[str]:
 
 def _data(record: RunRecord, samples: Sequence[Sample], step: int, drawn: Drawn) -> dict[str, Any]:
     shown = samples[::step]
-    names = list(dict.fromkeys(name for sample in shown for name in sample.agents))
+    agents = _agents_between(samples, step)
+    names = list(dict.fromkeys(name for figures in agents for name in figures))
     return {
         "seconds": [sample.second for sample in shown],
         "fleet": _fleet_columns(shown) | _own_columns(shown, drawn),
-        "agents": {name: _agent_columns(shown, name) for name in names},
+        "agents": {name: _agent_columns(agents, name) for name in names},
         "invalid": [(sample.second, sample.invalid) for sample in samples if sample.invalid],
         "saturated": [(sample.second, sample.saturated) for sample in samples if sample.saturated],
         "marks": _marks(record),
@@ -198,8 +199,22 @@ def _watched_columns(scrapes: Sequence[Scrape]) -> dict[str, dict[str, Any]]:
     return columns
 
 
-def _agent_columns(samples: Sequence[Sample], name: str) -> Columns:
-    figures = [sample.agents.get(name) for sample in samples]
+def _agents_between(samples: Sequence[Sample], step: int) -> list[dict[str, list[float | None]]]:
+    """Returns the newest figures of each agent, for each sample that is drawn.
+
+    They are from the sample drawn before it on: the agents of a large fleet are not in every one.
+    """
+    found = []
+    for at in range(0, len(samples), step):
+        figures: dict[str, list[float | None]] = {}
+        for sample in samples[max(0, at - step + 1) : at + 1]:
+            figures |= sample.agents
+        found.append(figures)
+    return found
+
+
+def _agent_columns(agents: Sequence[dict[str, list[float | None]]], name: str) -> Columns:
+    figures = [one.get(name) for one in agents]
     return {
         series: [of[at] if of else None for of in figures] for at, series in enumerate(AGENT_SERIES)
     }

@@ -60,7 +60,7 @@ class Sample(msgspec.Struct):
     latencies: dict[str, list[float | None]]
     """STATISTICS in milliseconds of each histogram that is not empty."""
     agents: dict[str, list[float | None]]
-    """AGENT_SERIES of each agent that reported."""
+    """AGENT_SERIES of each agent that the row has."""
     invalid: list[str]
     """Why the second proves nothing; empty when it is valid."""
     ends: dict[str, int] = {}
@@ -70,6 +70,8 @@ class Sample(msgspec.Struct):
     """The ways in which machines bounded what was measured; empty when they did not."""
     own: OwnFigures = msgspec.field(default_factory=OwnFigures)
     """The counters, checks and timings of sessions in it."""
+    reported: int = 0
+    """The number of agents that had reported."""
     parts: dict[str, dict[str, float | None]] = {}
     """The figures by session and by target, where results are split, by the names of the CSV's
     columns: counts that are not 0, and STATISTICS in milliseconds."""
@@ -130,6 +132,7 @@ class Sampler:
             ends,
             row.saturated,
             own,
+            row.reported or len(row.agents),
             parts,
         )
 

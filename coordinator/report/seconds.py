@@ -64,7 +64,7 @@ def figures_of(sample: Sample) -> dict[str, Value]:
         "second": sample.second,
         **sample.fleet,
         **latencies,
-        "agents": len(sample.agents),
+        "agents": sample.reported,
         "invalid": "; ".join(sample.invalid),
         "saturated": "; ".join(sample.saturated),
         **_own_figures(sample.own),

@@ -24,6 +24,9 @@ from loadgen.wire import ClockOffset, Hello, Post
 
 MAX_AGENTS = 1000
 """The number of agents that may join a run."""
+MAX_DETAILED = 64
+"""Agents up to which each has histograms of its own, and its figures in every row. A larger fleet
+has those of all agents together: docs/control-plane.md."""
 SILENT_AFTER = 3.0
 """Seconds without a post after which an agent is shown as silent; a running one posts every
 second."""

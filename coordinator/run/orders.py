@@ -75,7 +75,7 @@ class OrderWriter:
         orders.start = Start(agent.share, start_in, agent.first, again)
         orders.data = b"" if agent.has_data else self._setup.data
         orders.gates = self._progress.gates
-        orders.met = met(self._fanin.total.counters)
+        orders.met = met(self._fanin.counts.counters)
         orders.delay = self._progress.pauses.total
         orders.reassigned = agent.reassigned
         told = agent.told.assigned - 1

@@ -85,13 +85,21 @@ class FleetReports:
         return self._fanin.sources[agent.name].last.number if agent.share else -1
 
     def total_of(self, agent: AgentState) -> Tally:
-        """Returns everything that one agent reported."""
+        """Returns everything that one agent reported.
+
+        Without histograms where it is not detailed.
+        """
         return self._fanin.sources[agent.name].total if agent.share else Tally()
 
     def sessions_of(self, agent: AgentState) -> dict[str, Slice]:
         """Returns what one agent reported, by session; nothing where that is not split."""
         source = self._fanin.sources.get(agent.name)
         return by_session(self._slices, source.slices) if source else {}
+
+    def is_detailed(self, agent: AgentState) -> bool:
+        """Returns False for an agent of a large fleet: its total has no histograms."""
+        source = self._fanin.sources.get(agent.name)
+        return source is None or source.detailed
 
     def alive_of(self, agent: AgentState) -> int | None:
         """Returns the connections of one agent that are alive by its newest second.

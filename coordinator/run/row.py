@@ -101,6 +101,7 @@ class Row(msgspec.Struct):
     second: int
     fleet: Figures
     agents: dict[str, Figures]
+    """Of a large fleet those whose turn it is: see `Timeline`."""
     missing: list[str]
     """Agents that had not reported when it settled."""
     invalid: list[str]
@@ -109,6 +110,8 @@ class Row(msgspec.Struct):
     """True when it replaces an earlier row of the same second."""
     saturated: list[str] = []
     """The ways in which machines bounded what was measured; its latencies are theirs, too."""
+    reported: int = 0
+    """The number of agents that had reported; 0 in an older run directory."""
     parts: dict[str, PartFigures] = {}
     """The figures by session and by target, `session.NAME` and `target.URL`, where results are
     split."""

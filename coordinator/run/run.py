@@ -328,8 +328,8 @@ class Run(Recorded):
     def _respond_to_losses(self, now: float) -> None:
         """Does what --on-loss asks for when something is lost."""
         lost = (
-            self.total.lost
-            or self.total.failed.get("lost")
+            self.fanin.counts.lost
+            or self.fanin.counts.failed.get("lost")
             or any(agent.lost for agent in self.agents.with_share())
         )
         if lost and self.on_loss == "abort" and self.state == "running":
@@ -403,7 +403,7 @@ class Run(Recorded):
         The last one is sent long enough before the drain that each can be received.
         """
         publish = self.plan.publish
-        if publish is None or self.state != "running" or not self.total.opened:
+        if publish is None or self.state != "running" or not self.fanin.counts.opened:
             return False
         if publish.begin == "plateau" and self.phase(now) != HOLD:
             return False
@@ -537,7 +537,7 @@ class Run(Recorded):
     @property
     def ledger(self) -> Ledger:
         """Where all planned connections stand, by everything that the fleet reported."""
-        return Ledger.of(self._share_table.planned, self.fanin.total)
+        return Ledger.of(self._share_table.planned, self.fanin.counts)
 
     def breaches(self) -> list[str]:
         """Returns what can't be true of the ledger of a run that is over."""

@@ -42,7 +42,7 @@ class SettledSeconds:
         for entry in entries:
             self._add_to_parts(entry, drained_at)
         if entries and not self._judged_ends:
-            self._judge_ends(Ledger.of(None, self._fanin.total))
+            self._judge_ends(Ledger.of(None, self._fanin.counts))
         return entries
 
     def _add_to_parts(self, entry: Entry, drained_at: float) -> None:

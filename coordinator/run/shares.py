@@ -8,7 +8,7 @@ from math import ceil, inf
 
 import msgspec
 
-from coordinator.run.agents import SILENT_AFTER, Agents, AgentState
+from coordinator.run.agents import MAX_DETAILED, SILENT_AFTER, Agents, AgentState
 from coordinator.run.notices import Notices
 from coordinator.run.timeline import Timeline
 from coordinator.text import one_line
@@ -64,7 +64,8 @@ class ShareTable:
         agent.planned = count
         agent.seen = now
         agent.assigned = [Unfinished(share)]
-        self._fanin.expect(agent.name, agent.first)
+        detailed = len(self._agents.by_id) <= MAX_DETAILED
+        self._fanin.expect(agent.name, agent.first, detailed=detailed)
         self._timeline.expect(agent.name, count, agent.host)
         self._warn_if_too_much(agent, count)
 

@@ -8,6 +8,7 @@ have.
 
 import msgspec
 
+from coordinator.run.agents import MAX_DETAILED
 from coordinator.run.hosts import Hosts
 from coordinator.run.row import Figures, Row, copied, figures_of, part_figures_of
 from coordinator.run.validity import why_invalid
@@ -37,7 +38,9 @@ class Partial(msgspec.Struct):
     total: Tally
     """The counts of the whole run up to its end; no histograms."""
     agents: dict[str, Figures]
-    """The figures of the agents that have reported."""
+    """The figures of the agents that have reported and whose turn it is."""
+    reported: set[str]
+    """The agents that have reported."""
     missing: set[str]
     """The agents that have not."""
     open: dict[str, int] = {}
@@ -54,6 +57,10 @@ class Timeline:
     agents. When their reports come, these are added to the totals of their own second and of all
     later partial ones. No complete row has to change: the seconds of one agent come in order, so
     while one of them is missing, all later ones are missing too.
+
+    The agents of a large fleet take turns: of more than MAX_DETAILED, a row has the figures of
+    every second, third… agent, so that it does not grow with their number. Those of the fleet, and
+    what was wrong, are of all agents in every row.
     """
 
     def __init__(self, planned: int, slices: Slices = NOT_SPLIT) -> None:
@@ -83,7 +90,11 @@ class Timeline:
         self.hosts = Hosts()
         self.rss_peak: dict[str, int] = {}
         """The most resident bytes that each agent had at the end of a second."""
+        self.takes_turns = True
+        """False where every row has the figures of all agents, however many there are."""
         self._shares: dict[str, int] = {}
+        self._places: dict[str, int] = {}
+        """The number of agents before each agent."""
         self._agents: dict[str, Tally] = {}
         self._partial: dict[int, Partial] = {}
         self._marks: dict[int, str] = {}
@@ -97,6 +108,7 @@ class Timeline:
         """Adds an agent with `share` connections, on a host that others may be on too."""
         self.hosts.expect(name, host or name)
         self._shares[name] = share
+        self._places[name] = len(self._places)
         self._agents[name] = Tally()
         self.rss_peak[name] = 0
 
@@ -118,9 +130,9 @@ class Timeline:
         """
         number = settled.second.number
         earlier = self._partial.pop(number, None)
-        known = earlier.agents if earlier else {}
+        known = earlier.reported if earlier else set()
         parts = {name: part for name, part in settled.parts.items() if name not in known}
-        fresh = self._count(number, parts)
+        fresh = self._count(number, parts, settled.fresh)
         whole = self._split(settled.second.slices)
         split = whole if earlier is None else self._split(_slices_in(parts))
         self._count_open(number, split)
@@ -129,10 +141,21 @@ class Timeline:
             total, opened = earlier.total, earlier.open
             total.merge(counts_only(fresh))
             _add_open(opened, split)
-        agents = known | {name: self._figures_of(name, part) for name, part in parts.items()}
+        agents = {
+            **(earlier.agents if earlier else {}),
+            **{
+                name: self._figures_of(name, part)
+                for name, part in parts.items()
+                if self._has_turn(name, number)
+            },
+        }
         if settled.missing:
             self._partial[number] = Partial(
-                counts_only(total), agents, set(settled.missing), dict(opened)
+                counts_only(total),
+                agents,
+                set(settled.parts),
+                set(settled.missing),
+                dict(opened),
             )
         ledger = Ledger.of(self.planned, total)
         # What agents hold can be compared with the counts only while every second is complete.
@@ -146,6 +169,7 @@ class Timeline:
             wrong,
             earlier is not None,
             self._saturated(settled),
+            len(settled.parts),
             part_figures_of(whole, opened, verified=settled.second.held.alive is not None),
         )
         self._remember(row)
@@ -176,18 +200,27 @@ class Timeline:
         known = len(most) == len(self.peaks)
         return least, max(most, default=0) if known else None
 
-    def _count(self, number: int, parts: dict[str, Second]) -> Tally:
-        """Adds new parts of a second to all totals, and returns their sum."""
-        fresh = Tally()
+    def _count(self, number: int, parts: dict[str, Second], fresh: Tally | None) -> Tally:
+        """Adds new parts of a second to all totals, and returns their sum.
+
+        That is `fresh` where it is known.
+        """
+        if fresh is None:
+            fresh = Tally()
+            for part in parts.values():
+                fresh.merge(part.tally)
         for name, part in parts.items():
-            fresh.merge(part.tally)
-            self._agents[name].merge(part.tally)
+            self._agents[name].merge_counts(part.tally)
             self.rss_peak[name] = max(self.rss_peak[name], part.rss)
         self.total.merge(fresh)
         for later, partial in self._partial.items():
             if later > number:
                 partial.total.merge(counts_only(fresh))
         return fresh
+
+    def _has_turn(self, name: str, second: int) -> bool:
+        turns = -(-len(self._places) // MAX_DETAILED)
+        return not self.takes_turns or (self._places[name] - second) % turns == 0
 
     def _figures_of(self, name: str, part: Second) -> Figures:
         total = self._agents[name]

@@ -1,7 +1,9 @@
 """The page with the metrics of a process, for Prometheus."""
 
+import asyncio
+
 from aiohttp import web
-from prometheus_client import CollectorRegistry
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 
 from loadgen.http.shared import SharedAnswer
 from loadgen.stats.prometheus import render
@@ -17,10 +19,14 @@ class MetricsPage:
         self._registry = registry
         self._page = SharedAnswer(self._render, MAX_AGE)
 
-    async def _render(self) -> tuple[bytes, str]:
-        return render(self._registry)
+    async def _render(self) -> bytes:
+        body = bytearray()
+        for part in render(self._registry):
+            body += part
+            await asyncio.sleep(0)  # the loop goes on with what else there is
+        return bytes(body)
 
     async def show(self, _: web.Request) -> web.Response:
         """Answers a scrape."""
-        body, content_type = await self._page.get()
-        return web.Response(body=body, headers={"Content-Type": content_type})
+        body = await self._page.get()
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -96,9 +96,7 @@ class Second(msgspec.Struct, omit_defaults=True):
 
     def absorb(self, earlier: "Second") -> "Second":
         """Returns a second that holds the counts of this one and of the one before it."""
-        tally = Tally()
-        tally.merge(earlier.tally)
-        tally.merge(self.tally)
+        tally = merged(earlier.tally, self.tally)
         delays = Delays()
         delays.merge(earlier.delays)
         delays.merge(self.delays)
@@ -115,6 +113,10 @@ class Second(msgspec.Struct, omit_defaults=True):
     def merge(self, other: "Second") -> None:
         """Adds the same second of another source to this one."""
         self.tally.merge(other.tally)
+        self.merge_state(other)
+
+    def merge_state(self, other: "Second") -> None:
+        """Adds all but the tally of the same second of another source."""
         self.held.merge(other.held)
         self.delays.merge(other.delays)
         self.cpu_s += other.cpu_s
@@ -137,12 +139,17 @@ class Settled(msgspec.Struct):
     missing: list[str]
     lost: list[str] = []
     """The sources that were lost before they reported it: what they did in it is unknown."""
+    fresh: Tally | None = None
+    """The counts that no earlier release of this second had; None: those of all its parts."""
 
 
 class Source(msgspec.Struct):
     """A worker or agent that reports: the sum of its reports, and the newest one."""
 
     total: Tally = msgspec.field(default_factory=Tally)
+    """Without histograms where the source is one of many: see `FanIn.expect`."""
+    detailed: bool = True
+    """False where its total has no histograms."""
     last: Second = msgspec.field(default_factory=lambda: Second(-1))
     """The newest second that it reported."""
     first: int = 0
@@ -157,7 +164,9 @@ class Source(msgspec.Struct):
     def count(self, second: Second) -> None:
         """Adds the next second that it reported."""
         self.last = second
-        self.total.merge(second.tally)
+        self.total.merge_counts(second.tally)
+        if self.detailed:
+            self.total.merge_histograms(second.tally)
         merge_slices(self.slices, second.slices)
         for place, one in self.slices.items():
             one.alive = second.slices[place].alive if place in second.slices else None
@@ -198,12 +207,21 @@ class FanIn:
 
     def __init__(self, patience: int = 0, first: int = 0) -> None:
         self.sources: dict[str, Source] = {}
-        self.total = Tally()
-        """The sum of everything that every source reported."""
+        self.counts = Tally()
+        """The sum of everything that every source reported, without histograms and timings."""
+        self._released = Tally()
+        """The histograms and timings of everything that was released."""
         self._patience = patience
         self._parts: dict[int, dict[str, Second]] = {}
-        self._partial: dict[int, dict[str, Second]] = {}
-        """The parts of seconds that were released incomplete, until the other parts come."""
+        self._fresh: dict[int, Tally] = {}
+        """The sums of the parts that were not released yet, by second.
+
+        Subtle: each part is merged into one of them as it comes, and only there, since a thousand
+        agents report a histogram a second each. All other totals get a second's sum.
+        """
+        self._partial: dict[int, tuple[dict[str, Second], Tally]] = {}
+        """The parts of seconds that were released incomplete, and their sum, until the other parts
+        come."""
         self._next = first
         self._newest = first - 1
 
@@ -211,6 +229,15 @@ class FanIn:
     def next(self) -> int:
         """The next second to release."""
         return self._next
+
+    @property
+    def total(self) -> Tally:
+        """The sum of everything that every source reported."""
+        total = Tally()
+        total.merge_counts(self.counts)
+        for part in (self._released, *self._fresh.values()):
+            total.merge_histograms(part)
+        return total
 
     @property
     def alive(self) -> int | None:
@@ -231,9 +258,12 @@ class FanIn:
             merge_slices(slices, source.slices)
         return slices
 
-    def expect(self, name: str, first: int = 0) -> None:
-        """Adds a source that reports every second from `first` on."""
-        self.sources[name] = Source(first=first)
+    def expect(self, name: str, first: int = 0, *, detailed: bool = True) -> None:
+        """Adds a source that reports every second from `first` on.
+
+        Its own total has histograms where it is `detailed`; that of all sources always has.
+        """
+        self.sources[name] = Source(first=first, detailed=detailed)
 
     def add(self, name: str, second: Second) -> bool:
         """Adds a second; returns False for a repeat and for a source that ended."""
@@ -278,7 +308,8 @@ class FanIn:
     def _count(self, name: str, second: Second) -> None:
         source = self.sources[name]
         source.count(second)
-        self.total.merge(second.tally)
+        self.counts.merge_counts(second.tally)
+        self._fresh.setdefault(second.number, Tally()).merge(second.tally)
         self._parts.setdefault(second.number, {})[name] = second
         self._newest = max(self._newest, second.number)
 
@@ -307,14 +338,26 @@ class FanIn:
         ]
 
     def _release(self, number: int, missing: list[str]) -> Settled:
-        parts = self._partial.pop(number, {}) | self._parts.pop(number, {})
+        fresh = self._fresh.pop(number, Tally())
+        self._released.merge_histograms(fresh)
+        parts, tally = self._partial.pop(number, ({}, None))
+        parts = parts | self._parts.pop(number, {})
+        tally = fresh if tally is None else merged(tally, fresh)
         if missing:
-            self._partial[number] = parts
-        whole = Second(number)
+            self._partial[number] = parts, tally
+        whole = Second(number, tally)
         for part in parts.values():
-            whole.merge(part)
+            whole.merge_state(part)
         lost = [name for name, source in self.sources.items() if number in source.unreported]
-        return Settled(whole, parts, missing, lost)
+        return Settled(whole, parts, missing, lost, fresh)
+
+
+def merged(earlier: Tally, later: Tally) -> Tally:
+    """Returns the sum of two tallies, and leaves both as they are."""
+    tally = Tally()
+    tally.merge(earlier)
+    tally.merge(later)
+    return tally
 
 
 def _sums(tally: Tally) -> dict[str, int]:

@@ -62,8 +62,14 @@ class Histogram(msgspec.Struct, array_like=True):
     def merge(self, other: "Histogram") -> None:
         """Adds the counts of another histogram to this one."""
         counts = self.counts
+        if not counts:
+            counts.update(other.counts)
+            return
         for index, count in other.counts.items():
-            counts[index] = counts.get(index, 0) + count
+            if index in counts:
+                counts[index] += count
+            else:
+                counts[index] = count
 
     @property
     def total(self) -> int:

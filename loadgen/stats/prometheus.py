@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 from msgspec.structs import replace
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -49,6 +49,8 @@ class Snapshot(msgspec.Struct):
     """The connections alive at the end of the newest second; None where life is not verified."""
     alive_within: int | None = None
     """The window of `alive` in whole seconds."""
+    detailed: bool = True
+    """False where histograms are not known."""
     session: str | None = None
     """The value of the label `session`; None where results are not split by session."""
 
@@ -110,9 +112,24 @@ def registry_of(read: Callable[[], Iterable[Snapshot]]) -> CollectorRegistry:
     return registry
 
 
-def render(registry: CollectorRegistry) -> tuple[bytes, str]:
-    """Returns the body of a scrape and its content type."""
-    return generate_latest(registry), CONTENT_TYPE_LATEST
+class _Family(Collector):
+    """One metric family, to be rendered alone."""
+
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields the family."""
+        yield self._family
+
+
+def render(registry: CollectorRegistry) -> Iterator[bytes]:
+    """Yields the body of a scrape, one metric family after the other.
+
+    Whoever takes them may do something else in between: those of many agents are large.
+    """
+    for family in registry.collect():
+        yield generate_latest(_Family(family))
 
 
 def _states(snapshots: Sequence[Snapshot], labels: Sequence[str]) -> Metric:
@@ -175,7 +192,7 @@ def _reasons(snapshots: Sequence[Snapshot], labels: Sequence[str]) -> Iterator[M
 def _histograms(snapshots: Sequence[Snapshot], labels: Sequence[str]) -> Iterator[Metric]:
     for kind in (name for name in HISTOGRAMS if name in METRICS):
         family = HistogramMetricFamily(*METRICS[kind], labels=labels)
-        for snapshot in snapshots:
+        for snapshot in (one for one in snapshots if one.detailed):
             histogram: Histogram = getattr(snapshot.total, kind)
             family.add_metric(snapshot.labels, _buckets(histogram), histogram.sum / 1e6)
         yield family

@@ -377,17 +377,34 @@ class Tally(Counts, omit_defaults=True):
 
     def merge(self, other: "Tally") -> None:
         """Adds the counts and histograms of another tally to this one."""
+        self.merge_counts(other)
+        self.merge_histograms(other)
+
+    def merge_counts(self, other: "Tally") -> None:
+        """Adds the counts of another tally, and none of its histograms and timings."""
         for name in COUNTS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+            count = getattr(other, name)
+            if count:
+                setattr(self, name, getattr(self, name) + count)
         for name in BY_NAME:
-            mine: dict[str, int] = getattr(self, name)
-            for reason, count in getattr(other, name).items():
-                mine[reason] = mine.get(reason, 0) + count
+            theirs: dict[str, int] = getattr(other, name)
+            if theirs:
+                mine: dict[str, int] = getattr(self, name)
+                for reason, count in theirs.items():
+                    mine[reason] = mine.get(reason, 0) + count
+        if other.counters:
+            _merge_counters(self.counters, other.counters)
+        if other.checks:
+            _merge_parts(self.checks, other.checks, CheckCounts)
+
+    def merge_histograms(self, other: "Tally") -> None:
+        """Adds the histograms and timings of another tally, and none of its counts."""
         for name in HISTOGRAMS:
-            getattr(self, name).merge(getattr(other, name))
-        _merge_counters(self.counters, other.counters)
-        _merge_parts(self.timings, other.timings, Histogram)
-        _merge_parts(self.checks, other.checks, CheckCounts)
+            theirs: Histogram = getattr(other, name)
+            if theirs.counts:
+                getattr(self, name).merge(theirs)
+        if other.timings:
+            _merge_parts(self.timings, other.timings, Histogram)
 
     @property
     def sessions_running(self) -> int:

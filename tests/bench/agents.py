@@ -1,4 +1,4 @@
-"""The coordinator of up to a thousand synthetic agents, each with 64,000 connections.
+"""The coordinator of up to a thousand synthetic agents of 64,000 connections.
 
 `python -m tests.bench.agents [--tls] [--seconds N] [NUMBER…]` plays them alone, and prints the
 table of docs/control-plane.md. Their joins, posts and seconds are real, their connections invented:
@@ -44,8 +44,8 @@ TARGET = "ws://127.0.0.1:9/"
 HOUR = 3600.0
 MB = 1e6
 JOURNAL = "journal.ndjson"
-JOIN_RATE = 50.0
-"""Agents that a coordinator lets join in a second."""
+JOIN_RATE = 20.0
+"""Agents that join in a second, at least."""
 HEAD = (
     "agents",
     "TLS",

@@ -9,7 +9,6 @@ import random
 import ssl
 import sys
 import time
-from contextlib import suppress
 from math import floor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -41,6 +40,10 @@ LOOKS = 200
 """Values of the lag of the event loops in a second."""
 POST_SPREAD = 0.3
 """Seconds after the end of a second within which agents post it."""
+JOINS = 20.0
+"""Joins of each process in a second."""
+LEFT_OUT_AFTER = 10.0
+"""Seconds after the start of the run in which an agent hears of it."""
 JOIN_RETRY = 0.5
 """Seconds until a join that was refused for their number is tried again."""
 
@@ -103,6 +106,7 @@ class Agent:
     def __init__(self, part: Part, number: int, invented: list[Tally], played: Played) -> None:
         self._part = part
         self._played = played
+        self._number = number
         self._name = f"synthetic-{number:04}"
         self._rng = random.Random(number)
         self._first, *self._invented = invented
@@ -114,11 +118,14 @@ class Agent:
     async def play(self) -> None:
         """Joins, reports its seconds, and leaves."""
         try:
+            # One after the other, as many a second as a coordinator lets in.
+            await asyncio.sleep((self._number - self._part.first) / JOINS)
             welcome = await self._join()
             path = f"/v1/agents/{welcome.id}/seconds"
             start = await self._gather(path)
-            self._played.start = start
-            await self._report(path, start)
+            if start is not None:
+                self._played.start = start
+                await self._report(path, start)
         finally:
             self._hang_up()
 
@@ -133,13 +140,17 @@ class Agent:
             self._played.again += 1
             await asyncio.sleep(JOIN_RETRY * (1 + self._rng.random()))
 
-    async def _gather(self, path: str) -> float:
-        """Is ready until the run starts; returns its start on the monotonic clock."""
-        while True:
+    async def _gather(self, path: str) -> float | None:
+        """Is ready until the run starts; returns its start on the monotonic clock.
+
+        None: the run started without it.
+        """
+        while not self._played.start or time.monotonic() < self._played.start + LEFT_OUT_AFTER:
             orders = await self._exchange(path, Post(ready=True, max_connections=self._part.each))
             if orders is not None and orders.start is not None:
                 return time.monotonic() + orders.start.after
             await asyncio.sleep(1.0)
+        return None
 
     async def _report(self, path: str, start: float) -> None:
         number = 0
@@ -219,7 +230,7 @@ class Agent:
 
 
 async def play(part: Part) -> Played:
-    """Plays all agents of a process, and returns what they reported and how long they waited."""
+    """Plays all agents of a process; returns their sums, and how long they waited."""
     rng, played = random.Random(part.first), Played(waits=[])
     pings = part.each // THINK
     arriving = min(ARRIVING, part.each // 100)
@@ -230,8 +241,7 @@ async def play(part: Part) -> Played:
         Agent(part, number, invented, played)
         for number in range(part.first, part.first + part.count)
     ]
-    with suppress(TimeoutError):
-        await asyncio.gather(*(agent.play() for agent in agents))
+    await asyncio.gather(*(agent.play() for agent in agents))
     return played
 
 

@@ -1,4 +1,4 @@
-"""The coordinator has everything that synthetic agents report, as tests.bench.agents plays them."""
+"""The coordinator has everything that synthetic agents report."""
 
 import pytest
 

@@ -14,6 +14,7 @@ def test_a_second_has_its_figures_by_the_names_of_the_columns():
         {"handshake": [0.5, 1.0, 1.5, 2.0, 3.0]},
         {"a": [], "b": []},
         ["no report from b", "stalled"],
+        reported=2,
     )
 
     figures = figures_of(sample)

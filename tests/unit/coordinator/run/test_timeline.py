@@ -277,3 +277,25 @@ def test_a_run_that_is_not_split_has_no_parts():
     entry = seen.add(Settled(opened(0, 1), {"a": opened(0, 1)}, []))
 
     assert (entry.row.parts, entry.parts) == ({}, {})
+
+
+@pytest.mark.parametrize(("takes_turns", "counts"), [(True, [50, 50, 50]), (False, [100] * 3)])
+def test_the_agents_of_a_large_fleet_take_turns_in_the_rows(takes_turns, counts):
+    seen = Timeline(1000)
+    seen.takes_turns = takes_turns
+    names = [f"agent-{number}" for number in range(100)]
+    for name in names:
+        seen.expect(name, 10)
+
+    rows = []
+    for number in range(3):
+        whole, parts = Second(number), {name: opened(number, 1) for name in names}
+        for part in parts.values():
+            whole.merge(part)
+        rows.append(seen.add(Settled(whole, parts, [])).row)
+
+    assert [len(row.agents) for row in rows] == counts
+    assert {*rows[0].agents, *rows[1].agents} == {*names}
+    assert [row.reported for row in rows] == [100] * 3
+    assert [row.fleet.rates.opened for row in rows] == [100] * 3
+    assert seen.latest["agent-0"].counts["opened"] in (3, 2)

@@ -501,3 +501,17 @@ def test_slices_are_added_up_by_session():
         "watcher": Slice(Tally(launched=2), alive=2),
     }
     assert by_session(Slices((), ("ws://a/", "ws://b/")), counted) == {}
+
+
+def test_a_source_of_many_has_no_histograms_and_all_together_have_them():
+    fan = FanIn()
+    fan.expect("a1", detailed=False)
+    tally = Tally(opened=2)
+    tally.handshake.record(400)
+
+    fan.add("a1", Second(0, tally))
+
+    assert fan.sources["a1"].total == Tally(opened=2)
+    assert fan.total == tally
+    assert [row.fresh for row in fan.settle()] == [tally]
+    assert fan.total == tally

@@ -31,14 +31,16 @@ from coordinator.report.text import outcome, text_report
 from coordinator.run.agents import LOST_AFTER, STALL
 from coordinator.run.calibration import table
 from coordinator.run.notices import Notice
+from coordinator.run.row import Row
 from coordinator.run.run import Run
 from coordinator.run.summary import Summary
 from coordinator.scrape import Scrape
 from coordinator.scraper import Scraper
 from coordinator.settings import RunSettings
 from coordinator.storage.disk import Disk
-from coordinator.storage.journal import Head, Journal, replay
+from coordinator.storage.journal import Head, Journal, read_snapshot, replay
 from coordinator.storage.reader import read_run
+from coordinator.storage.snapshot import freeze
 from coordinator.storage.writer import RunDir
 from coordinator.text import one_line
 from loadgen.errors import FleetError, OperatorError
@@ -51,6 +53,8 @@ TICK = 0.2
 """Seconds between two ticks of the run."""
 SAVE_EVERY = 5.0
 """Seconds between two versions of summary.json while the run goes on."""
+SHOWN_AGAIN = 900
+"""Seconds before a snapshot that the page of a resumed run shows."""
 LAST_ORDERS_TIMEOUT = 2.0
 """Seconds that the port stays open at the end for agents that were not ordered to stop yet."""
 LAST_FILES_TIMEOUT = 60.0
@@ -142,8 +146,17 @@ class Controller:
         OperatorError when its run directory can't be written.
         """
         disk = journal.disk
-        folder = RunDir.reopen(journal.folder, settings.plan, journal.head.started, disk)
+        snapshot = read_snapshot(journal.folder)
+        outlets = None
+        if snapshot is not None:
+            outlets = snapshot.restore(run)
+            journal.go_on(run.calls)
+        mark = (snapshot.sizes, snapshot.places) if snapshot is not None else ({}, {})
+        folder = RunDir.reopen(journal.folder, settings.plan, journal.head.started, disk, mark)
         controller = cls(settings, clock, run, server, folder, journal, disk)
+        if outlets is not None:
+            controller._outlets.go_on(outlets)
+            await controller._show_again()
         for entry in replay(journal.folder, run):
             controller._outlets.write(entry)
             # The port answers meanwhile: agents learn that their coordinator lives.
@@ -153,6 +166,13 @@ class Controller:
         for name in journal.head.local:
             run.lose_agent(name, "it ended with its coordinator")
         return controller
+
+    async def _show_again(self) -> None:
+        """Shows the newest seconds before a snapshot on the page again."""
+        newest = max(self._folder.seconds.places, default=0)
+        for line in self._folder.seconds.since(newest - SHOWN_AGAIN + 1):
+            self._outlets.show_again(msgspec.json.decode(line, type=Row))
+            await asyncio.sleep(0)
 
     def _record(self) -> None:
         """Records the calls to the run from now on, in the thread of the disk."""
@@ -319,10 +339,23 @@ class Controller:
             self._write_notice(notice)
             self._server.live.add_notice(notice, now)
         self._server.update(now)
+        if self._journal.is_long and not self._folder.complaint:
+            self._compact()
         if self._shown != (self._run.state, int(now)):
             self._show(now)
         elif self._display.outdated:
             self._display.show(self._run, now)
+
+    def _compact(self) -> None:
+        """Has the journal begin with the present state of the run."""
+        try:
+            state = freeze(self._run, self._outlets.state)
+        except Exception as error:  # whatever an object raises that no pickle takes: a bug, and
+            # no reason to end a run
+            self._journal.grows = True
+            self._warn(f"the journal is not compacted: {one_line(repr(error), 200)}")
+            return
+        self._journal.compact(state, self._folder.mark)
 
     def _watch_for_abort(self, second: int, now: float) -> None:
         """Ends the run if a condition has held for its time, at the end of a second."""

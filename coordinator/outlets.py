@@ -16,6 +16,9 @@ from coordinator.storage.writer import RunDir
 from coordinator.tsung.log import TsungLog
 from loadgen.plan.sessions import Script
 
+OutletState = tuple[float | None, TsungLog | None, int]
+"""When second 0 began, tsung.log, and the number of changes that it has."""
+
 
 class SecondOutlets:
     """Directory, page, tsung.log, exporters and calibration of one run."""
@@ -51,6 +54,22 @@ class SecondOutlets:
             Exporter(receiver, folder.path.name, lambda: self._second_0 or 0.0, warn)
             for receiver in settings.export
         ]
+
+    @property
+    def state(self) -> OutletState:
+        """Its state, for the snapshot of the run."""
+        return self._second_0, self._tsung_log, self._remarked
+
+    def go_on(self, state: OutletState) -> None:
+        """Goes on from the state of a snapshot."""
+        self._second_0, self._tsung_log, self._remarked = state
+        if self._second_0 is not None:
+            self._folder.go_on(datetime.fromtimestamp(self._second_0, UTC))
+
+    def show_again(self, row: Row) -> None:
+        """Gives the page and the exporters a second that is in the run directory."""
+        self._server.add_row(row)
+        self._export(row)
 
     def write(self, entry: Entry) -> None:
         """Gives a settled second to each of them."""

@@ -62,6 +62,7 @@ class Run(Recorded):
         self.plan = plan
         self.shown_urls = plan.shown_urls
         """How the plan's URLs are shown: without secrets."""
+        self.credentials = credentials
         self.wanted = wanted
         self.key = key
         self.on_loss = on_loss

@@ -11,7 +11,7 @@ class SecondsFile:
 
     def __init__(self, path: Path) -> None:
         self._appender = Appender(path)
-        self._places: dict[int, int] = {}
+        self.places: dict[int, int] = {}
         """Where in the file the newest line of each second begins."""
 
     def append(self, second: int, line: bytes) -> None:
@@ -19,12 +19,12 @@ class SecondsFile:
 
         Raises OSError when the disk is full.
         """
-        self._places[second] = self._appender.append(line)
+        self.places[second] = self._appender.append(line)
 
     def since(self, second: int) -> Iterator[bytes]:
         """Yields the lines of all seconds from this one on, in order, without line ends."""
         # One call makes the copy: lines are appended meanwhile, by another thread.
-        places = list(self._places.items())
+        places = list(self.places.items())
         wanted = sorted(place for place in places if place[0] >= second)
         with open(self._appender.readable, "rb") as file:
             for _, place in wanted:

@@ -4,14 +4,19 @@ A call that the run refuses is not recorded: strangers could fill the disk with 
 calls with the same times bring a new run to the state of the old one, since a run has no clock and
 no randomness. In this way the run of a coordinator that died is resumed.
 
+The second line may be a snapshot, which stands for all calls before it: a journal that has become
+long is replaced by one that begins with the state of the run. So a run of any age is resumed in
+seconds, and its journal has a bounded size.
+
 A line is written soon after its call took effect, in the thread of the disk. Until then no answer
 says anything that a resumed run would not know and can't do without: agents keep their seconds, and
 get nothing more to launch.
 """
 
+import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from math import inf
 from pathlib import Path
@@ -27,17 +32,26 @@ from coordinator.run.states import OnLoss
 from coordinator.run.timeline import Entry
 from coordinator.storage.disk import Disk
 from coordinator.storage.files import Appender
+from coordinator.storage.snapshot import RunSnapshot
 from loadgen.errors import OperatorError
 from loadgen.plan.plan import Plan
 from loadgen.values import Endpoint
 from loadgen.version import VERSION
 from loadgen.wire import WIRE
 
+Mark = tuple[dict[str, int], dict[int, int]]
+"""The sizes of the files of a run directory, and where the newest line of each second begins."""
 FILE = "journal.ndjson"
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 """Another id after each boot: random(4)."""
+MAX_TAIL = 32 << 20
+"""Bytes of calls from which on a journal is replaced; they are replayed in a few seconds."""
+SNAPSHOT_SHARE = 4
+"""The calls after a snapshot have at least this many times its size, which it is worth."""
 WRITE_TIMEOUT = 0.1
 """Seconds that an answer waits for the journal; a healthy disk takes a hundredth of that."""
+SHARE_WITHIN = 0.003
+"""Seconds in which answers begin to wait for the journal together."""
 GIVE_UP_AFTER = 300.0
 """Seconds that the disk may stand still before the journal is given up: agents keep their seconds
 until it is written, and have room for those of ten minutes."""
@@ -93,12 +107,20 @@ class Journal:
         """The reason that it could not be written; empty as long as it was."""
         self.disk = disk
         """The disk that its lines are written to."""
-        self._lines: deque[bytes] = deque()
-        """The lines that are not written yet."""
+        self._lines: deque[bytes | None] = deque()
+        """The lines that are not written yet; None where a snapshot comes between two."""
+        self._writing: asyncio.Future[None] | None = None
+        """The wait for the disk that more calls may share."""
+        self._tail = 0
+        """The bytes of all calls since the last snapshot."""
+        self._snapshot_size = 0
+        """The bytes of the last snapshot's state."""
         self._recorded = 0
         """The number of calls that were recorded."""
         self._written = 0
         """The number of calls that are written."""
+        self.grows = False
+        """True when it gets no snapshot, since the state of the run can't be written."""
         self._over = False
         """True once it is removed or given up."""
         self._path = folder / FILE
@@ -127,6 +149,7 @@ class Journal:
         """
         journal = cls(folder, read_head(folder), disk or Disk())
         journal._write(b"\n")  # the last line may be torn
+        journal._tail = journal._path.stat().st_size
         return journal
 
     def record(self, method: str, arguments: tuple[Any, ...]) -> None:
@@ -135,6 +158,7 @@ class Journal:
             return
         line = msgspec.json.encode((method, *arguments)) + b"\n"
         self._recorded += 1
+        self._tail += len(line)
         self._lines.append(line)
         if (
             not self.disk.do(self._write_lines, len(line))
@@ -153,13 +177,64 @@ class Journal:
     async def written(self) -> None:
         """Waits until all recorded calls are written, at most WRITE_TIMEOUT seconds."""
         if self.kept < self._recorded and self.disk.stands_still() < WRITE_TIMEOUT:
-            await self.disk.done(WRITE_TIMEOUT)
+            if self._writing is None:
+                self._writing = asyncio.ensure_future(self._wait())
+            await asyncio.shield(self._writing)
+
+    async def _wait(self) -> None:
+        """Waits for all who come within SHARE_WITHIN: a thousand agents post each second."""
+        await asyncio.sleep(SHARE_WITHIN)
+        self._writing = None  # what is recorded from now on may not be written by then
+        await self.disk.done(WRITE_TIMEOUT)
 
     def _write_lines(self) -> None:
-        """Writes all lines that wait, in one piece."""
-        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        """Writes the lines that wait, up to the next snapshot, in one piece."""
+        lines = []
+        while self._lines and (line := self._lines[0]) is not None:
+            lines.append(line)
+            self._lines.popleft()
         if lines and self._write(b"".join(lines)):
             self._written += len(lines)
+
+    @property
+    def is_long(self) -> bool:
+        """True when it is time for a snapshot."""
+        over = self._over or self.grows
+        return not over and self._tail >= max(MAX_TAIL, SNAPSHOT_SHARE * self._snapshot_size)
+
+    def compact(self, state: bytes, mark: Callable[[], Mark]) -> None:
+        """Replaces all calls so far by the state that they have led to.
+
+        `mark` is called once everything that was written for them is in the run directory. When
+        the new file can't be written, the old one goes on.
+        """
+        self._tail, self._snapshot_size = 0, len(state)
+        self._lines.append(None)
+        self.disk.do(lambda: self._replace(state, mark))
+
+    def go_on(self, calls: int) -> None:
+        """Counts from a number of calls on: a snapshot stands for them."""
+        self._recorded = self._written = calls
+
+    def _replace(self, state: bytes, mark: Callable[[], Mark]) -> None:
+        self._write_lines()
+        self._lines.popleft()
+        if self._file is None:
+            return
+        half = self.folder / f".{FILE}.new"
+        # The old file has all calls until the new one takes its name, in one step.
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            half.unlink(missing_ok=True)
+            half.touch(mode=0o600)
+            file = Appender(half)
+            stack.callback(file.close)
+            file.append(msgspec.json.encode(self.head) + b"\n")
+            file.append(msgspec.json.encode(RunSnapshot.of(state, *mark())) + b"\n")
+            file.lock()
+            half.replace(self._path)
+            stack.pop_all()
+            self._file.close()
+            self._file = file
 
     def _write(self, data: bytes) -> bool:
         """Returns True when the kernel has the data."""
@@ -231,8 +306,28 @@ def read_head(folder: Path) -> Head:
         ) from error
 
 
+def read_snapshot(folder: Path) -> RunSnapshot | None:
+    """Reads the second line of a run's journal; None where it is no snapshot.
+
+    Raises OperatorError when it is damaged.
+    """
+    with (folder / FILE).open("rb") as file:
+        file.readline()
+        line = file.readline()
+    if not line.startswith(b"{"):
+        return None
+    try:
+        return msgspec.json.decode(line, type=RunSnapshot)
+    except msgspec.DecodeError as error:
+        raise OperatorError(
+            f"--resume {folder}: the second line of {FILE} is damaged: {error}"
+        ) from error
+
+
 def replay(folder: Path, run: Run) -> Iterator[Entry]:
-    """Repeats all calls of a journal on a new run; yields the seconds that settle.
+    """Repeats the calls of a journal on a run; yields the seconds that settle.
+
+    The run is new, or in the state of the journal's snapshot.
 
     Subtle: a torn line is no call: it was never answered, so the agent sends its post again. A
     coordinator that was killed may have settled less than the replay does, never more, since a tick

@@ -1,6 +1,7 @@
 """Writes the run directory during the run: a line a second, and whole files."""
 
 import contextlib
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from math import inf
@@ -73,20 +74,45 @@ class RunDir:
 
     @classmethod
     def reopen(
-        cls, path: Path, plan: Plan, started: datetime, disk: Disk | None = None
+        cls,
+        path: Path,
+        plan: Plan,
+        started: datetime,
+        disk: Disk | None = None,
+        mark: tuple[dict[str, int], dict[int, int]] = ({}, {}),
     ) -> "RunDir":
         """Opens the directory of a run that is resumed.
 
-        Files that a replay of its journal writes again are removed.
+        What a replay of its journal writes again is removed from its files: all that came after
+        the `mark` of its snapshot.
 
-        Raises OperatorError when it can't be written.
+        Raises OperatorError when it can't be written, or lacks what the snapshot stands on.
         """
+        sizes, places = mark
         try:
             for name in REPLAYED_FILES:
-                (path / name).unlink(missing_ok=True)
-            return cls(path, plan, started, disk or Disk())
+                _cut(path / name, sizes.get(name, 0))
+            folder = cls(path, plan, started, disk or Disk())
         except OSError as error:
             raise OperatorError(f"--resume {path} can't be written ({error.strerror})") from error
+        folder.seconds.places |= places
+        return folder
+
+    def mark(self) -> tuple[dict[str, int], dict[int, int]]:
+        """Returns how far its files have come, in the thread of the disk.
+
+        They are the sizes of those that a replay writes again, and the places of the seconds.
+        """
+        sizes = {
+            name: (self.path / name).stat().st_size
+            for name in REPLAYED_FILES
+            if (self.path / name).exists()
+        }
+        return sizes, dict(self.seconds.places)
+
+    def go_on(self, second_0: datetime) -> None:
+        """Takes note of when second 0 began, in a run whose files go on."""
+        self._second_0 = second_0
 
     def begin(self, second_0: datetime) -> None:
         """Takes note of when second 0 begins by the wall clock, before the first entry."""
@@ -240,6 +266,22 @@ class RunDir:
         self.seconds.close()
         for appender in (self._histograms, *self._appenders.values()):
             appender.close()
+
+
+def _cut(path: Path, size: int) -> None:
+    """Cuts a file to a size, and removes it where that is 0.
+
+    Raises OperatorError when it is shorter.
+    """
+    if not size:
+        path.unlink(missing_ok=True)
+        return
+    if not path.exists() or path.stat().st_size < size:
+        raise OperatorError(
+            f"--resume {path.parent}: {path.name} is shorter than the journal's snapshot says;"
+            " restore it from a copy"
+        )
+    os.truncate(path, size)
 
 
 def _in_milliseconds(time: datetime) -> str:

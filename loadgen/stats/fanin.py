@@ -15,6 +15,7 @@ from loadgen.stats.delays import Delays
 from loadgen.stats.delivery import News
 from loadgen.stats.peak import Peak
 from loadgen.stats.reasons import LOST
+from loadgen.stats.sums import HistogramSums
 from loadgen.stats.tally import BY_NAME, WORKER_WIDE, Count, Held, Ledger, Tally
 
 Key = TypeVar("Key", int, str)
@@ -44,6 +45,8 @@ class Slice(msgspec.Struct, omit_defaults=True):
         return Ledger.of(None, self.tally, self.moved)
 
 
+MANY = 32
+"""Sources from which on their histograms are summed up in lists."""
 AllSlices = Annotated[dict[Count, Slice], msgspec.Meta(max_length=MAX_SLICES)]
 """The slices of a run by place, those with something; none where results are not split."""
 
@@ -197,6 +200,34 @@ class Source(msgspec.Struct):
         return self.total.sessions_running + self.last.held.coming
 
 
+class Fresh:
+    """The sum of the parts that a second was not released with yet.
+
+    Of `many` parts histograms are added up in lists.
+    """
+
+    def __init__(self, *, many: bool) -> None:
+        self._tally = Tally()
+        self._sums = HistogramSums() if many else None
+
+    def add(self, tally: Tally) -> None:
+        """Adds the tally of another part."""
+        if self._sums is None:
+            self._tally.merge(tally)
+            return
+        self._tally.merge_counts(tally)
+        self._tally.merge_timings(tally)
+        self._sums.add(tally)
+
+    def sum(self) -> Tally:
+        """Returns the sum; of few parts the one that more is added to."""
+        if self._sums is None:
+            return self._tally
+        tally = merged(self._tally, Tally())
+        self._sums.add_to(tally)
+        return tally
+
+
 class FanIn:
     """The merge point of several sources, by second.
 
@@ -213,7 +244,7 @@ class FanIn:
         """The histograms and timings of everything that was released."""
         self._patience = patience
         self._parts: dict[int, dict[str, Second]] = {}
-        self._fresh: dict[int, Tally] = {}
+        self._fresh: dict[int, Fresh] = {}
         """The sums of the parts that were not released yet, by second.
 
         Subtle: each part is merged into one of them as it comes, and only there, since a thousand
@@ -235,8 +266,9 @@ class FanIn:
         """The sum of everything that every source reported."""
         total = Tally()
         total.merge_counts(self.counts)
-        for part in (self._released, *self._fresh.values()):
-            total.merge_histograms(part)
+        total.merge_histograms(self._released)
+        for fresh in self._fresh.values():
+            total.merge_histograms(fresh.sum())
         return total
 
     @property
@@ -309,7 +341,9 @@ class FanIn:
         source = self.sources[name]
         source.count(second)
         self.counts.merge_counts(second.tally)
-        self._fresh.setdefault(second.number, Tally()).merge(second.tally)
+        if second.number not in self._fresh:
+            self._fresh[second.number] = Fresh(many=len(self.sources) >= MANY)
+        self._fresh[second.number].add(second.tally)
         self._parts.setdefault(second.number, {})[name] = second
         self._newest = max(self._newest, second.number)
 
@@ -338,7 +372,7 @@ class FanIn:
         ]
 
     def _release(self, number: int, missing: list[str]) -> Settled:
-        fresh = self._fresh.pop(number, Tally())
+        fresh = self._fresh.pop(number).sum() if number in self._fresh else Tally()
         self._released.merge_histograms(fresh)
         parts, tally = self._partial.pop(number, ({}, None))
         parts = parts | self._parts.pop(number, {})

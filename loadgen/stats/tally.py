@@ -403,6 +403,10 @@ class Tally(Counts, omit_defaults=True):
             theirs: Histogram = getattr(other, name)
             if theirs.counts:
                 getattr(self, name).merge(theirs)
+        self.merge_timings(other)
+
+    def merge_timings(self, other: "Tally") -> None:
+        """Adds the timings of another tally alone."""
         if other.timings:
             _merge_parts(self.timings, other.timings, Histogram)
 

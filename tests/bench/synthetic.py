@@ -36,6 +36,8 @@ POOL = 12
 """Different seconds that are invented; each agent reports them in an order of its own."""
 WORKERS = 4
 """Worker processes of each agent, as its posts have them."""
+SPREAD = 0.25
+"""The standard deviation of the logarithm of durations: a second of an agent is 5 KB of JSON."""
 LOOKS = 200
 """Values of the lag of the event loops in a second."""
 POST_SPREAD = 0.3
@@ -97,7 +99,7 @@ def tally_of(rng: random.Random, arriving: int, pings: int) -> Tally:
 
 def _record(rng: random.Random, histogram: Histogram, middle: int, count: int) -> None:
     for _ in range(count):
-        histogram.record(int(middle * rng.lognormvariate(0.0, 0.5)))
+        histogram.record(int(middle * rng.lognormvariate(0.0, SPREAD)))
 
 
 class Agent:

@@ -5,11 +5,15 @@ It does so from the run directory.
 
 import asyncio
 import signal
+import sys
 from contextlib import ExitStack
 from time import monotonic
 
+import pytest
+
 from coordinator.http.server import Server
 from coordinator.run.run import Run
+from coordinator.storage.journal import read_snapshot
 from loadgen.plan.plan import Plan
 from loadgen.values import Endpoint
 from tests.processes import (
@@ -47,7 +51,17 @@ def kill(coord: Coordinator) -> None:
     coord.process.wait()
 
 
-def test_a_resumed_run_misses_no_count(tmp_path, server):
+class Compacting(Coordinator):
+    """A coordinator whose journal begins with a snapshot after a few calls."""
+
+    def __init__(self, out, *arguments: str) -> None:
+        self._folder = out
+        options = ("--listen", "127.0.0.1:0", "--out", str(out))
+        Command.__init__(self, [sys.executable, "-m", "tests.small_journal", *options, *arguments])
+
+
+@pytest.mark.parametrize("kind", [Coordinator, Compacting])
+def test_a_resumed_run_misses_no_count(tmp_path, server, kind):
     """It is killed during the arrivals, and the agents go on.
 
     They keep their seconds, and post all of them later.
@@ -67,7 +81,9 @@ def test_a_resumed_run_misses_no_count(tmp_path, server):
         "lost<=0",
     )
     with ExitStack() as stack:
-        coord = stack.enter_context(coordinator(tmp_path, *options, server.ws))
+        first = server.stats()
+        coord = kind(tmp_path, *options, server.ws)
+        stack.callback(coord.close)
         coord.says("waiting for agents")
         early = ran("loadgen-coord", "--resume", str(coord.folder))
         assert (early.returncode, "coordinator lives" in early.stderr) == (2, True)
@@ -77,6 +93,8 @@ def test_a_resumed_run_misses_no_count(tmp_path, server):
         eventually(lambda: server.stats()["open"] > 100, "100 are open")
         eventually(lambda: len(coord.rows()) > 1, "some seconds are settled")
         kill(coord)
+        if kind is Compacting:
+            assert read_snapshot(coord.folder) is not None
         before = server.stats()["opened"]
         eventually(lambda: server.stats()["opened"] > before + 50, "the agents continue")
 
@@ -85,7 +103,7 @@ def test_a_resumed_run_misses_no_count(tmp_path, server):
         assert again.end() == 0, again.err
         assert [one.end() for one in agents] == [0, 0]
         opens(server, 0)
-        stats = server.stats()
+        stats = {name: server.stats()[name] - first[name] for name in ("opened", "closed", "pings")}
         summary = again.summary()
         assert "Traceback" not in again.err
     assert (summary["verdict"], summary["planned"], summary["opened"], summary["lost"]) == (

@@ -260,6 +260,41 @@ async def test_monitors_get_the_totals_of_each_agent(client, run):
     ]
 
 
+@pytest.mark.parametrize(
+    ("most", "query", "agents", "histograms"),
+    [
+        (64, "", True, 2),
+        (64, "?agents=0", False, 1),
+        (1, "", False, 1),
+        (1, "?agents=1", True, 0),
+    ],
+)
+async def test_a_large_fleet_has_its_sums_and_each_agent_where_asked(
+    client, run, monkeypatch, most, query, agents, histograms
+):
+    """The agents of a large fleet have no histograms, and none with zeros either."""
+    monkeypatch.setattr("coordinator.http.server.MAX_DETAILED", most)
+    monkeypatch.setattr("coordinator.run.shares.MAX_DETAILED", most)
+    with_a_second(run)
+
+    text = await (await client.get(f"/metrics{query}")).text()
+
+    assert ('loadgen_connections_opened_total{agent="a"} 10.0' in text) == agents
+    assert ("loadgen_connections_opened_total 20.0" in text) == (not agents)
+    counts = [line for line in text.splitlines() if "loadgen_handshake_seconds_count" in line]
+    assert len(counts) == histograms
+    assert sum(float(line.rsplit(" ", 1)[1]) for line in counts) == (20.0 if histograms else 0)
+
+
+async def test_a_query_of_metrics_that_means_nothing_is_refused(client):
+    reply = await client.get("/metrics?agents=all")
+
+    assert (reply.status, await reply.json()) == (
+        400,
+        {"error": "agents='all' is neither 0 nor 1"},
+    )
+
+
 async def test_viewers_get_the_settled_seconds_and_the_actions_of_the_operator(client, server, run):
     _, entry = with_a_second(run)
     server.add_row(entry.row)

@@ -85,6 +85,19 @@ def test_the_charts_of_a_long_run_have_only_some_of_its_seconds(record):
     assert "One second in 2 is drawn" in report
 
 
+def test_the_charts_have_the_agents_that_take_turns_in_the_seconds(record):
+    figures = record.seconds[0].agents["a"]
+    rows = [
+        replace(record.seconds[0], second=number, agents={"ab"[number % 2]: figures})
+        for number in range(2 * MAX_POINTS)
+    ]
+
+    agents = data_of(html_report(replace(record, seconds=rows)), "run")["agents"]
+
+    assert agents["a"]["open"] == [figures.ledger.open] * MAX_POINTS
+    assert agents["b"]["open"] == [None, *[figures.ledger.open] * (MAX_POINTS - 1)]
+
+
 def data_of(text, name):
     """The numbers that a page contains."""
     found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', text)

@@ -18,7 +18,8 @@ from coordinator.run.recorded import argument_types
 from coordinator.run.run import Run
 from coordinator.storage import journal
 from coordinator.storage.disk import Disk
-from coordinator.storage.journal import FILE, Journal, read_head, replay
+from coordinator.storage.journal import FILE, Journal, read_head, read_snapshot, replay
+from coordinator.storage.snapshot import freeze
 from loadgen.errors import OperatorError
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
@@ -156,6 +157,117 @@ def test_a_replayed_run_has_the_state_of_the_first_one(begin, tmp_path):
         for agent in list(run.agents.by_id)
     ]
     assert orders[: len(orders) // 2] == orders[len(orders) // 2 :]
+
+
+@pytest.mark.parametrize("ticks", [1, 3, 5, 8, 12, 17])
+def test_a_run_is_resumed_from_a_snapshot_and_the_calls_after_it(
+    begin, tmp_path, monkeypatch, ticks
+):
+    """At any time: it has the state of the run, and the rows from then on."""
+    run = Run(PLAN, 3, key="k")
+    written, tick, ticked = begin(run), Run.tick, []
+    run.kept = lambda: written.kept
+
+    def tick_and_compact(self, now):
+        entries = tick(self, now)
+        ticked.append(entries)
+        if len(ticked) == ticks:
+            written.compact(freeze(run, ["rest"]), lambda: ({"tsung.log": 7}, {3: 4}))
+        return entries
+
+    monkeypatch.setattr(Run, "tick", tick_and_compact)
+    rows = eventful(run)
+    monkeypatch.undo()
+
+    again = Run(PLAN, 3, key="k")
+    snapshot = read_snapshot(tmp_path)
+    assert snapshot is not None
+    assert (snapshot.sizes, snapshot.places) == ({"tsung.log": 7}, {3: 4})
+    assert snapshot.restore(again) == ["rest"]
+    before = sum(map(len, ticked[:ticks]))
+    repeated = [entry.row for entry in replay(tmp_path, again)]
+
+    assert repeated == rows[before:]
+    assert state_of(again, run.start + 9.0) == state_of(run, run.start + 9.0)
+    assert again.total == run.total
+    assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
+    with pytest.raises(OperatorError, match="coordinator lives"):
+        Journal.reopen(tmp_path)
+    written.close()
+    begin(how=Journal.reopen).go_on(again.calls)
+    orders = [
+        each.orders(agent, run.start + 9.0)
+        for each in (run, again)
+        for agent in list(run.agents.by_id)
+    ]
+    assert orders[: len(orders) // 2] == orders[len(orders) // 2 :]
+
+
+def test_a_snapshot_stands_between_the_calls_before_and_after_it(begin, tmp_path):
+    """Calls may be recorded while the disk has to write those before it."""
+    written, go, waits, over = begin(), Event(), Event(), Event()
+    written.disk.start()
+    written.disk.do(lambda: (waits.set(), go.wait(PATIENCE)))
+    assert waits.wait(PATIENCE)
+    written.record("tick", (1.0,))
+    written.compact(b"state", lambda: ({}, {}))
+    written.record("tick", (2.0,))
+    go.set()
+    written.disk.do(over.set)
+    assert over.wait(PATIENCE)
+    written.disk.stop()
+
+    assert [*replayed(tmp_path)] == [b'["tick",2.0]']
+    assert written.kept == 2
+
+
+def replayed(folder):
+    """Returns the calls in a journal."""
+    with (folder / FILE).open("rb") as file:
+        return [line.strip() for line in file if line.startswith(b"[")]
+
+
+def test_a_journal_goes_on_where_a_snapshot_can_not_be_written(begin, tmp_path):
+    def full():
+        raise OSError(28, "No space left on device")
+
+    written = begin()
+    written.record("tick", (1.0,))
+    written.compact(b"state", full)
+    written.record("tick", (2.0,))
+
+    assert replayed(tmp_path) == [b'["tick",1.0]', b'["tick",2.0]']
+    assert read_snapshot(tmp_path) is None
+    assert written.kept == 2
+
+
+def test_a_journal_is_long_when_its_calls_are(begin, monkeypatch):
+    monkeypatch.setattr(journal, "MAX_TAIL", 40)
+    written = begin()
+    assert not written.is_long
+    for number in range(4):
+        written.record("tick", (float(number),))
+    assert written.is_long
+    written.compact(b"a state", lambda: ({}, {}))
+    assert not written.is_long
+    for number in range(8):
+        written.record("tick", (float(number),))
+    assert written.is_long, "the state is small"
+    written.grows = True
+    assert not written.is_long
+
+
+def test_a_damaged_snapshot_is_one_line(begin, tmp_path):
+    written = begin()
+    written.compact(b"state", lambda: ({}, {}))
+    snapshot = read_snapshot(tmp_path)
+    assert snapshot is not None
+    with pytest.raises(OperatorError, match="snapshot in the journal is damaged"):
+        snapshot.restore(Run(PLAN, 3))
+    data = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(data.replace(b'"sizes":{}', b'"sizes":7'))
+    with pytest.raises(OperatorError, match=r"second line of journal\.ndjson is damaged"):
+        read_snapshot(tmp_path)
 
 
 def test_the_journal_is_for_its_owner_alone(begin, tmp_path):

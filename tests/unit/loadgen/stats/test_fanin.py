@@ -515,3 +515,27 @@ def test_a_source_of_many_has_no_histograms_and_all_together_have_them():
     assert fan.total == tally
     assert [row.fresh for row in fan.settle()] == [tally]
     assert fan.total == tally
+
+
+def test_the_histograms_of_many_sources_add_up_and_their_timings_too():
+    names = [f"a{number}" for number in range(40)]
+    fan = fan_of(*names)
+    for name in names:
+        tally = Tally(opened=1)
+        tally.handshake.record(400)
+        tally.time("own", 7)
+        fan.add(name, Second(0, tally))
+
+    before = fan.total
+    (row,) = fan.settle()
+
+    assert (before.handshake.total, before.timings["own"].total) == (40, 40)
+    assert row.second.tally == row.fresh == before == fan.total
+
+
+def test_the_state_of_a_second_is_merged_with_its_counts():
+    whole = second(0, launched=1)
+
+    whole.merge(Second(0, Tally(launched=2), Held(open=3), rss=4))
+
+    assert (whole.tally.launched, whole.held.open, whole.rss) == (3, 3, 4)

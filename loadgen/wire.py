@@ -20,7 +20,8 @@ from loadgen.plan.steer import PlanChange
 from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import Second
 from loadgen.stats.histogram import MAX_VALUE
-from loadgen.stats.tally import Count, CpuSeconds, WorkerVitals
+from loadgen.stats.tally import Count
+from loadgen.stats.vitals import CpuSeconds, WorkerVitals
 from loadgen.values import nests_deeper, printable
 
 WIRE = 12

@@ -6,8 +6,8 @@ from typing import Any
 from coordinator.run.row import in_order, summaries
 from coordinator.run.run import Run
 from loadgen.plan.life import alive_within
+from loadgen.stats.ledger import Ledger
 from loadgen.stats.reasons import unexpected
-from loadgen.stats.tally import Ledger
 
 
 def describe(run: Run, now: float) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from coordinator.storage.reader import read_summary
 from loadgen.errors import OperatorError
 from loadgen.http.server import Handler
 from loadgen.http.shared import SharedAnswer
-from loadgen.stats.tally import Ledger
+from loadgen.stats.ledger import Ledger
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}")
 MAX_READERS = 8

@@ -40,8 +40,9 @@ from loadgen.http.shared import SharedAnswer
 from loadgen.http.token import Token
 from loadgen.plan.life import alive_within
 from loadgen.stats.fanin import Slice, by_session
+from loadgen.stats.ledger import Ledger
 from loadgen.stats.prometheus import Snapshot, registry_of
-from loadgen.stats.tally import Ledger, worker_wide
+from loadgen.stats.tally import worker_wide
 from loadgen.values import Endpoint
 
 MAX_BODY_BYTES = 64 << 20

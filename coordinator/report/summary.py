@@ -20,7 +20,7 @@ from coordinator.run.summary import (
 )
 from coordinator.text import sample_file
 from loadgen.plan.life import alive_within
-from loadgen.stats.tally import Ledger
+from loadgen.stats.ledger import Ledger
 
 EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 1, "lost": 3, "stopped": 130}
 """The exit code of loadgen-coord, by verdict."""

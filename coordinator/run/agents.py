@@ -18,7 +18,7 @@ from loadgen.machine.limits import MAX_CONNECTIONS, Limit, limiting_resource
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.secrets import shown_url
 from loadgen.plan.shares import Share
-from loadgen.stats.tally import WorkerVitals
+from loadgen.stats.vitals import WorkerVitals
 from loadgen.values import DEFAULT_MAX_CONNECTIONS, REFERENCE_CONNECTIONS
 from loadgen.wire import ClockOffset, Hello, Post
 

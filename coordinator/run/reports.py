@@ -13,7 +13,8 @@ from loadgen.plan.slices import Slices
 from loadgen.stats.delays import APART
 from loadgen.stats.delivery import News
 from loadgen.stats.fanin import FanIn, Second, Slice, by_session
-from loadgen.stats.tally import Ledger, Tally
+from loadgen.stats.ledger import Ledger
+from loadgen.stats.tally import Tally
 
 
 class FleetReports:

@@ -7,7 +7,8 @@ import msgspec
 from loadgen.machine.host import HostState
 from loadgen.stats.fanin import Second, Slice
 from loadgen.stats.histogram import Histogram
-from loadgen.stats.tally import CheckCounts, Counts, Ledger, Tally
+from loadgen.stats.ledger import Ledger
+from loadgen.stats.tally import CheckCounts, Counts, Tally
 
 Named = TypeVar("Named")
 

@@ -33,7 +33,8 @@ from loadgen.plan.publish import Publish
 from loadgen.plan.slices import Slices, slices_of
 from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import FanIn
-from loadgen.stats.tally import Ledger, Tally
+from loadgen.stats.ledger import Ledger
+from loadgen.stats.tally import Tally
 from loadgen.wire import Hello, Order, Orders, Post, Welcome
 
 

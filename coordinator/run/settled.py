@@ -6,7 +6,7 @@ from coordinator.run.parts import Parts
 from coordinator.run.progress import Progress
 from coordinator.run.timeline import Entry, Timeline
 from loadgen.stats.fanin import FanIn
-from loadgen.stats.tally import Ledger
+from loadgen.stats.ledger import Ledger
 
 PATIENCE = 3
 """Seconds that a second waits for reports before it settles without them."""

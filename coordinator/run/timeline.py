@@ -14,7 +14,8 @@ from coordinator.run.row import Figures, Row, copied, figures_of, part_figures_o
 from coordinator.run.validity import why_invalid
 from loadgen.plan.slices import NOT_SPLIT, Slices
 from loadgen.stats.fanin import Second, Settled, Slice, merge_slices
-from loadgen.stats.tally import BY_NAME, Ledger, Tally
+from loadgen.stats.ledger import Ledger
+from loadgen.stats.tally import BY_NAME, Tally
 
 APART = 0.05
 """Seconds by which the seconds of two agents may begin apart."""

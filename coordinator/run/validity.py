@@ -1,7 +1,7 @@
 """The validity of a settled second: the reasons that its numbers prove nothing."""
 
 from loadgen.stats.fanin import Settled
-from loadgen.stats.tally import Ledger
+from loadgen.stats.ledger import Ledger
 
 
 def why_invalid(

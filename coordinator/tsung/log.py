@@ -8,7 +8,8 @@ from coordinator.run.timeline import Entry
 from coordinator.tsung.dump import WRITERS, Dump, Form, StatsSample
 from coordinator.tsung.names import counters_of, durations_of
 from loadgen.stats.histogram import Histogram
-from loadgen.stats.tally import Ledger, Tally
+from loadgen.stats.ledger import Ledger
+from loadgen.stats.tally import Tally
 
 INTERVAL = 10
 """Seconds between two dumps."""

@@ -16,8 +16,9 @@ from loadgen.errors import OperatorError
 from loadgen.http.client import CoordinatorClient, distrust
 from loadgen.machine.facts import facts, read_machine
 from loadgen.stats.fanin import Slice, merge_slices
+from loadgen.stats.ledger import Ledger
 from loadgen.stats.prometheus import Snapshot
-from loadgen.stats.tally import Ledger, Tally
+from loadgen.stats.tally import Tally
 from loadgen.version import VERSION
 from loadgen.wire import WIRE, Hello, Welcome, from_wire, to_wire
 

@@ -22,7 +22,7 @@ from loadgen.plan.shares import NO_SHARE
 from loadgen.plan.steer import PlanChange, SteeredSchedule, steered
 from loadgen.stats.delivery import Published, PublisherClock
 from loadgen.stats.fanin import FanIn, Second
-from loadgen.stats.tally import WorkerVitals
+from loadgen.stats.vitals import WorkerVitals
 from loadgen.wire import Destination, Job, Rehearsal, Report, Wanted, from_wire
 
 WARM_TIMEOUT = 60.0

@@ -13,10 +13,11 @@ from loadgen.machine.host import HostState
 from loadgen.plan.slices import MAX_SLICES, Slices
 from loadgen.stats.delays import Delays
 from loadgen.stats.delivery import News
+from loadgen.stats.ledger import Held, Ledger
 from loadgen.stats.peak import Peak
 from loadgen.stats.reasons import LOST
 from loadgen.stats.sums import HistogramSums
-from loadgen.stats.tally import BY_NAME, WORKER_WIDE, Count, Held, Ledger, Tally
+from loadgen.stats.tally import BY_NAME, WORKER_WIDE, Count, Tally
 
 Key = TypeVar("Key", int, str)
 

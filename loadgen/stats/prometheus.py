@@ -20,15 +20,10 @@ from prometheus_client.registry import Collector
 
 from loadgen.stats.fanin import Slice
 from loadgen.stats.histogram import Histogram
+from loadgen.stats.ledger import Ledger
 from loadgen.stats.reasons import KINDS, unexpected
-from loadgen.stats.tally import (
-    COUNTS,
-    HISTOGRAMS,
-    METRICS,
-    Ledger,
-    Tally,
-    WorkerVitals,
-)
+from loadgen.stats.tally import COUNTS, HISTOGRAMS, METRICS, Tally
+from loadgen.stats.vitals import WorkerVitals
 from loadgen.version import VERSION
 
 BOUNDS = (500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000)

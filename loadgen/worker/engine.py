@@ -20,10 +20,10 @@ from loadgen.plan.steer import PlanChange, SteeredSchedule
 from loadgen.sessions.population import Population
 from loadgen.sessions.receiver import Subscription
 from loadgen.sessions.scenario import Scenario
+from loadgen.stats.ledger import Held
 from loadgen.stats.peak import Peak
 from loadgen.stats.reasons import CHURN, DRAINED, STORM, TIMEOUT
 from loadgen.stats.recorder import Recorder, microseconds
-from loadgen.stats.tally import Held
 from loadgen.worker.arrivals import Arrivals
 from loadgen.worker.routes import Routes
 

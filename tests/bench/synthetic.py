@@ -21,8 +21,10 @@ from loadgen.machine.host import HostState
 from loadgen.machine.limits import Limit
 from loadgen.stats.fanin import Second
 from loadgen.stats.histogram import Histogram
+from loadgen.stats.ledger import Held
 from loadgen.stats.peak import Peak
-from loadgen.stats.tally import Held, Tally, WorkerVitals
+from loadgen.stats.tally import Tally
+from loadgen.stats.vitals import WorkerVitals
 from loadgen.version import VERSION
 from loadgen.wire import WIRE, ClockOffset, Hello, Orders, Post, Welcome, from_wire, to_wire
 

@@ -3,7 +3,8 @@
 import time
 
 from loadgen.stats.fanin import Second
-from loadgen.stats.tally import Held, Tally
+from loadgen.stats.ledger import Held
+from loadgen.stats.tally import Tally
 from loadgen.wire import Post, to_wire
 from tests.faults.fault import ledger_text, statuses, target_text
 from tests.hostile.arena import COUNT, FLEET, Arena, Survived

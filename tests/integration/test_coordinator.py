@@ -20,7 +20,9 @@ from hdrh.log import HistogramLogReader
 
 from loadgen.machine.limits import Limit
 from loadgen.stats.fanin import Second
-from loadgen.stats.tally import Held, Tally, WorkerVitals
+from loadgen.stats.ledger import Held
+from loadgen.stats.tally import Tally
+from loadgen.stats.vitals import WorkerVitals
 from loadgen.wire import WIRE, Hello, Orders, Post, Welcome, from_wire, to_wire
 from tests.processes import environment
 

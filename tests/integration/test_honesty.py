@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 
 from loadgen.planfile import read_plan
-from loadgen.stats.tally import Ledger
+from loadgen.stats.ledger import Ledger
 from tests.processes import (
     Address,
     Command,

@@ -11,7 +11,8 @@ import pytest
 
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
-from loadgen.stats.tally import Ledger, Tally
+from loadgen.stats.ledger import Ledger
+from loadgen.stats.tally import Tally
 from loadgen.wire import Report, from_wire, to_wire
 from tests.jobs import job_on
 from tests.processes import PATIENCE, Address, eventually

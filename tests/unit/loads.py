@@ -18,8 +18,9 @@ from loadgen.sessions.session_scenario import SessionScenario
 from loadgen.sessions.tasks import own_tasks
 from loadgen.sessions.user import User
 from loadgen.sessions.user_state import TRANSITIONS, UserState
+from loadgen.stats.ledger import Held, Ledger
 from loadgen.stats.recorder import Recorder
-from loadgen.stats.tally import Held, Ledger, Tally
+from loadgen.stats.tally import Tally
 from loadgen.timers import Alarm, Deadlines
 from loadgen.worker.arrivals import Arrivals
 from loadgen.worker.engine import Engine

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from loadgen.stats.fanin import Second, Slice
 from loadgen.stats.histogram import HIGHEST, Histogram
-from loadgen.stats.tally import COUNTS, HISTOGRAMS, CheckCounts, Held, Tally
+from loadgen.stats.ledger import Held
+from loadgen.stats.tally import COUNTS, HISTOGRAMS, CheckCounts, Tally
 
 microseconds = st.integers(0, 1000) | st.integers(0, HIGHEST)
 cuts = st.lists(st.integers(0, 100_000), max_size=12)

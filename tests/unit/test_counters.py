@@ -14,8 +14,9 @@ from coordinator.tsung.log import TsungLog
 from coordinator.tsung.names import COUNTERS
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
+from loadgen.stats.ledger import Held, Ledger
 from loadgen.stats.prometheus import Snapshot, registry_of
-from loadgen.stats.tally import COUNTS, METRICS, Held, Ledger, Tally
+from loadgen.stats.tally import COUNTS, METRICS, Tally
 from tests.unit.coordinator.fleet import posted, seconds, started
 from tests.unit.tsung_reader import read_text
 

@@ -14,7 +14,9 @@ from loadgen.plan.publish import Publish
 from loadgen.plan.setup import SetupSpec
 from loadgen.stats.delivery import News, Published
 from loadgen.stats.fanin import Second
-from loadgen.stats.tally import Held, Tally, WorkerVitals
+from loadgen.stats.ledger import Held
+from loadgen.stats.tally import Tally
+from loadgen.stats.vitals import WorkerVitals
 from loadgen.wire import WIRE, ErrandResult, Hello, Post
 
 PLAN = Plan(max=1000, rate=100.0, hold=5.0)

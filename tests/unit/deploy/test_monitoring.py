@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from loadgen.stats.ledger import Ledger
 from loadgen.stats.prometheus import Snapshot, registry_of
-from loadgen.stats.tally import Ledger, Tally, WorkerVitals
+from loadgen.stats.tally import Tally
+from loadgen.stats.vitals import WorkerVitals
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 DASHBOARD = json.loads((DEPLOY / "grafana/dashboards/loadgen.json").read_text())

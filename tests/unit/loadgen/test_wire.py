@@ -18,7 +18,9 @@ from loadgen.stats.delays import Delays
 from loadgen.stats.delivery import News, Published
 from loadgen.stats.fanin import Second
 from loadgen.stats.histogram import Histogram
-from loadgen.stats.tally import Held, Tally, WorkerVitals
+from loadgen.stats.ledger import Held
+from loadgen.stats.tally import Tally
+from loadgen.stats.vitals import WorkerVitals
 from loadgen.wire import WIRE, Hello, Post, from_agent, from_wire, to_wire
 from tests.unit.strategies import histogram_of, seconds
 

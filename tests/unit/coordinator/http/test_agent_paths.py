@@ -12,7 +12,8 @@ from coordinator.run.run import Run
 from loadgen.http.token import Token
 from loadgen.plan.feeder import Feeder
 from loadgen.stats.fanin import Second
-from loadgen.stats.tally import Held, Tally
+from loadgen.stats.ledger import Held
+from loadgen.stats.tally import Tally
 from loadgen.wire import WIRE, Orders, Welcome, from_wire, to_wire
 from tests.unit.coordinator.fleet import PLAN, hello, opened, ready, seconds, started, warnings
 from tests.unit.coordinator.http.asking import error_of, posts_of

@@ -12,7 +12,8 @@ from coordinator.scrape import Scrape
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
-from loadgen.stats.tally import Held, Tally
+from loadgen.stats.ledger import Held
+from loadgen.stats.tally import Tally
 from tests.unit.coordinator.fleet import PLAN, hello, opened, posted, ready, seconds, started
 
 

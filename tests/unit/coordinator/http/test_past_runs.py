@@ -10,7 +10,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from coordinator.http.past_runs import CurrentRun, PastRuns
 from coordinator.http.routes import NAMED
-from loadgen.stats.tally import Ledger, Tally
+from loadgen.stats.ledger import Ledger
+from loadgen.stats.tally import Tally
 from tests.unit.coordinator.folders import START, begun_folder, finished_folder
 
 CURRENT = CurrentRun("now", "running", 65.0, Ledger.of(30, Tally()))

@@ -11,7 +11,8 @@ from coordinator.storage.reader import read_run
 from coordinator.storage.writer import RunDir
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
-from loadgen.stats.tally import Held, Tally
+from loadgen.stats.ledger import Held
+from loadgen.stats.tally import Tally
 from tests.unit.coordinator.fleet import drained, opened, posted, seconds, started
 
 PLAN = Plan(target="ws://127.0.0.1:1/", max=400, rate=100.0, hold=3.0, think=1.0)

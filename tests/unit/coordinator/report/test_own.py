@@ -14,7 +14,8 @@ from coordinator.report.own import (
 )
 from coordinator.run.parts import RECENT
 from coordinator.run.row import Figures, Rates
-from loadgen.stats.tally import CheckCounts, Ledger, Tally
+from loadgen.stats.ledger import Ledger
+from loadgen.stats.tally import CheckCounts, Tally
 from tests.unit.coordinator.report.summaries import percentiles, summary
 
 

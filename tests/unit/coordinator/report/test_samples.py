@@ -24,7 +24,8 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.sessions import Loop
 from loadgen.plan.steer import PlanChange
 from loadgen.stats.fanin import Second, Slice
-from loadgen.stats.tally import Held, Tally
+from loadgen.stats.ledger import Held
+from loadgen.stats.tally import Tally
 from tests.unit.coordinator.fleet import opened, posted, seconds, started
 from tests.unit.strategies import histogram_of, histograms
 

@@ -15,7 +15,8 @@ from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.transport import Transport
 from loadgen.stats.fanin import Second
-from loadgen.stats.tally import Held, Tally
+from loadgen.stats.ledger import Held
+from loadgen.stats.tally import Tally
 from tests.unit.coordinator.fleet import drained, hello, opened, posted, ready, seconds, started
 from tests.unit.coordinator.report.runs import finished, with_session_figures
 

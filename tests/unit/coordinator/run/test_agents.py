@@ -13,7 +13,7 @@ from coordinator.run.agents import (
 from coordinator.run.run import Run
 from loadgen.machine.limits import Limit
 from loadgen.plan.plan import Plan, Target
-from loadgen.stats.tally import WorkerVitals
+from loadgen.stats.vitals import WorkerVitals
 from loadgen.wire import Post
 from tests.unit.coordinator.fleet import (
     PLAN,

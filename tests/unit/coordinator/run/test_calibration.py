@@ -21,7 +21,8 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.stats.delays import Delays
 from loadgen.stats.fanin import Second, Settled
-from loadgen.stats.tally import Held, Tally
+from loadgen.stats.ledger import Held
+from loadgen.stats.tally import Tally
 
 TARGET = "ws://127.0.0.1:1/v1/realtime?project=console&channels[]=files"
 PLAN = plan_for(TARGET, 8000, 1)

@@ -11,7 +11,8 @@ from coordinator.run.timeline import Timeline
 from loadgen.plan.slices import NOT_SPLIT, Slices
 from loadgen.stats.delays import Delays
 from loadgen.stats.fanin import FanIn, Second, Slice
-from loadgen.stats.tally import Held, Tally
+from loadgen.stats.ledger import Held
+from loadgen.stats.tally import Tally
 
 
 class Story:

@@ -3,7 +3,8 @@
 from coordinator.run.row import copied, figures_of, in_order, part_figures_of, summaries
 from loadgen.stats.fanin import Second, Slice
 from loadgen.stats.histogram import Histogram
-from loadgen.stats.tally import CheckCounts, Held, Ledger, Tally
+from loadgen.stats.ledger import Held, Ledger
+from loadgen.stats.tally import CheckCounts, Tally
 
 
 def test_figures_are_of_the_second_and_of_the_run_at_its_end():

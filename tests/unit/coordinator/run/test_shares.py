@@ -12,7 +12,8 @@ from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.shares import NO_SHARE
 from loadgen.stats.fanin import Second
-from loadgen.stats.tally import Held, Tally
+from loadgen.stats.ledger import Held
+from loadgen.stats.tally import Tally
 from loadgen.wire import Post
 from tests.unit.coordinator.fleet import (
     PLAN,

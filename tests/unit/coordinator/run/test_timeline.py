@@ -9,8 +9,9 @@ from loadgen.machine.host import HostState
 from loadgen.plan.slices import Slices
 from loadgen.stats.delays import Delays
 from loadgen.stats.fanin import FanIn, Second, Settled, Slice
+from loadgen.stats.ledger import Held
 from loadgen.stats.peak import Peak
-from loadgen.stats.tally import Held, Tally
+from loadgen.stats.tally import Tally
 from tests.unit.coordinator.fleet import opened
 from tests.unit.strategies import merged
 

@@ -5,7 +5,8 @@ import pytest
 from coordinator.run.validity import why_invalid
 from loadgen.stats.delays import Delays
 from loadgen.stats.fanin import Second, Settled
-from loadgen.stats.tally import Held, Ledger, Tally
+from loadgen.stats.ledger import Held, Ledger
+from loadgen.stats.tally import Tally
 from tests.unit.coordinator.run.test_timeline import timeline
 
 

@@ -26,7 +26,8 @@ from loadgen.plan.publish import Publish
 from loadgen.plan.sessions import Loop
 from loadgen.stats.delivery import Delivered, News, Published
 from loadgen.stats.fanin import Second, Slice
-from loadgen.stats.tally import Held, Tally
+from loadgen.stats.ledger import Held
+from loadgen.stats.tally import Tally
 from tests.processes import PATIENCE
 from tests.unit.coordinator.fleet import SECRET, hello, opened, posted, ready, seconds, started
 from tests.unit.coordinator.folders import journal_head

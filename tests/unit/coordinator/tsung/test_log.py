@@ -9,7 +9,8 @@ from coordinator.run.run import Run
 from coordinator.tsung.log import TsungLog
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
-from loadgen.stats.tally import Held, Tally
+from loadgen.stats.ledger import Held
+from loadgen.stats.tally import Tally
 from tests.unit.coordinator.fleet import posted, seconds, started
 from tests.unit.tsung_reader import means, read_json, read_text, totals
 

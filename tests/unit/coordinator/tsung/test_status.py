@@ -7,7 +7,8 @@ from coordinator.tsung.status import tsung_status
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.stats.fanin import Second
-from loadgen.stats.tally import Held, Tally
+from loadgen.stats.ledger import Held
+from loadgen.stats.tally import Tally
 from tests.unit.coordinator.fleet import opened, posted, seconds, started
 
 FIELDS = [

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from loadgen.agent.outbox import BATCH, Outbox
 from loadgen.stats.fanin import FanIn, Second
-from loadgen.stats.tally import Held, Tally
+from loadgen.stats.ledger import Held
+from loadgen.stats.tally import Tally
 
 FEW = 70
 

@@ -6,8 +6,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from loadgen.http.metrics import MetricsPage
+from loadgen.stats.ledger import Ledger
 from loadgen.stats.prometheus import Snapshot, registry_of
-from loadgen.stats.tally import Ledger, Tally
+from loadgen.stats.tally import Tally
 
 
 async def test_many_scrapes_in_a_second_are_rendered_once():

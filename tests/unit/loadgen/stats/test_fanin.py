@@ -11,8 +11,9 @@ from loadgen.plan.slices import Slices
 from loadgen.stats.delays import Delays
 from loadgen.stats.delivery import Delivered, News
 from loadgen.stats.fanin import FanIn, Second, Settled, Slice, Source, by_session
+from loadgen.stats.ledger import Held, Ledger
 from loadgen.stats.peak import Peak
-from loadgen.stats.tally import Held, Ledger, Tally
+from loadgen.stats.tally import Tally
 from tests.unit.strategies import merged, seconds
 
 NAMES = ("a1", "a2", "a3", "a4")

@@ -5,8 +5,10 @@ from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadgen.stats.fanin import Slice
+from loadgen.stats.ledger import Ledger
 from loadgen.stats.prometheus import BOUNDS_US, Snapshot, registry_of, render
-from loadgen.stats.tally import Ledger, Tally, WorkerVitals, worker_wide
+from loadgen.stats.tally import Tally, worker_wide
+from loadgen.stats.vitals import WorkerVitals
 from loadgen.version import VERSION
 
 NAMES = {

@@ -33,8 +33,8 @@ from loadgen.sessions.loop import LoopUser
 from loadgen.sessions.population import Population
 from loadgen.sessions.scenario import Scenario
 from loadgen.sessions.trampoline import BaseUser
+from loadgen.stats.ledger import Held
 from loadgen.stats.recorder import Recorder
-from loadgen.stats.tally import Held
 from loadgen.timers import Alarm, Deadlines
 from loadgen.worker.arrivals import Arrivals
 from loadgen.worker.engine import LATE, MAX_SLEEP, Engine, grain_of

@@ -28,7 +28,7 @@ GIVEN_PORTS = range(15_000, 20_000)
 20,000 on that tests give to agents."""
 _refusing: list[socket.socket] = []
 """Bound sockets that nobody listens at."""
-PATIENCE = 30.0
+PATIENCE = 50.0
 """Seconds that an event may take; a test waits this long only when it fails."""
 
 

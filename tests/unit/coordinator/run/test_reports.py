@@ -2,6 +2,7 @@
 
 import pytest
 
+from coordinator.run.agents import MAX_DETAILED
 from coordinator.run.run import Run
 from loadgen.plan.plan import Plan
 from loadgen.plan.sessions import Loop
@@ -183,3 +184,12 @@ def test_seconds_are_marked_where_the_agents_clock_is_apart_from_that_of_the_run
 
     (entry,) = run.tick(run.start + 1.0)
     assert entry.row.invalid == ["the clock of a and that of the run went apart by 20.0 s"]
+
+
+@pytest.mark.parametrize(("count", "detailed"), [(MAX_DETAILED, True), (MAX_DETAILED + 1, False)])
+def test_an_agent_of_a_large_fleet_has_no_histograms_of_its_own(count, detailed):
+    run = Run(Plan(max=count, rate=1.0), count)
+    ids = started(run, [f"a{number}" for number in range(count)])
+    agent = run.agents.by_id[ids[-1]]
+
+    assert run.reports.is_detailed(agent) is detailed

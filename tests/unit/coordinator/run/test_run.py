@@ -646,6 +646,7 @@ def test_a_report_of_the_truth_has_no_breach():
     run.tick(run.start + 2.5)
 
     assert run.breaches() == []
+    assert (run.total.opened, run.total.closed) == (10, {"drained": 10})
 
 
 def test_an_agent_that_is_gone_has_nothing_to_do_and_nothing_to_forget():

@@ -35,10 +35,12 @@ MAX_PROCESSES = 32_768
 """The most that podman grants itself; a container may have no more."""
 SCRIPT = """
 mount -t tmpfs tmpfs /run && mkdir /run/netns && mount -t tmpfs tmpfs /dev/shm && ip link set lo up
+mknod -m 666 /run/null c 1 3 && mount --bind /run/null /dev/null
 if [ -d /sys/fs/cgroup/unified ]; then umount /sys/fs/cgroup/unified; fi
 exec "$@"
 """
-"""Crun refuses control groups of both versions side by side."""
+"""Crun gives what a container has as standard input to the user of the container, which is the
+/dev/null of the machine, and refuses control groups of both versions side by side."""
 
 
 def why_no_container() -> str:

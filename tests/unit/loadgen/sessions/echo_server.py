@@ -1,6 +1,5 @@
 """A session under way against the server of the websockets library."""
 
-import socket
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
@@ -51,13 +50,6 @@ async def load(session, *, port=None, ports=PORTS, refuse=False, subprotocols=No
             yield running, server
         finally:
             await running.end()
-
-
-def unused_port() -> int:
-    """Returns a port on which no server listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 async def ended(session, **changes):

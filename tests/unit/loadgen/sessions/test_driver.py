@@ -14,7 +14,8 @@ from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
 from loadgen.sessions.user import User
 from loadgen.sessions.websocket import WebSocket
 from loadgen.timers import Wheel
-from tests.unit.loadgen.sessions.echo_server import load, unused_port
+from tests.processes import refusing_port
+from tests.unit.loadgen.sessions.echo_server import load
 from tests.unit.timing import MS
 from tests.unit.wire_ends import until
 
@@ -149,7 +150,7 @@ async def test_a_session_that_tries_for_ever_can_still_be_drained():
             except (ConnectFailed, ConnectionEnded):
                 user.count("again")
 
-    async with load(session, max=5, port=unused_port()) as (running, _):
+    async with load(session, max=5, port=refusing_port()) as (running, _):
         await until(lambda: running.tally.counters.get("again", 0) > 20)
         running.engine.drain(monotonic())
         await running.over()
@@ -272,7 +273,7 @@ async def test_sessions_that_are_over_leave_nothing_behind_although_the_collecto
             await running.over()
             # The wheel still holds places for deadlines that were met; they pass with time.
             running.scenario.wheel = Wheel()
-        async with load(session, max=20, port=unused_port()) as (running, _):
+        async with load(session, max=20, port=refusing_port()) as (running, _):
             await running.over()
         running = None
         await asyncio.sleep(0.05)

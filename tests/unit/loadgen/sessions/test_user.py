@@ -11,7 +11,8 @@ from loadgen.sessions.inbox import MAX_UNREAD, UNREAD
 from loadgen.sessions.receiver import Subscription
 from loadgen.stats.deliveries import Deliveries
 from loadgen.stats.delivery import stamp_of
-from tests.unit.loadgen.sessions.echo_server import load, unused_port
+from tests.processes import refusing_port
+from tests.unit.loadgen.sessions.echo_server import load
 from tests.unit.loads import idle_user
 from tests.unit.timing import MS
 from tests.unit.wire_ends import until
@@ -228,7 +229,7 @@ async def test_a_failed_connect_may_be_tried_again():
             with pytest.raises(ConnectFailed, match="refused"):
                 await user.connect()
 
-    async with load(session, port=unused_port()) as (running, _):
+    async with load(session, port=refusing_port()) as (running, _):
         ledger = await running.over()
         assert (ledger.planned, ledger.failed) == (3, {"refused": 3})
 
@@ -305,7 +306,7 @@ async def test_a_connect_may_be_given_less_time():
 @pytest.mark.parametrize(
     ("circumstances", "reason"),
     [
-        ({"port": unused_port}, "refused"),
+        ({"port": refusing_port}, "refused"),
         ({"ports": range(24_600, 24_600)}, "no_local_port"),
         ({"refuse": True}, "http_503"),
     ],

@@ -4,7 +4,7 @@ import gc
 import re
 import socket
 import tracemalloc
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
 from typing import get_args
@@ -44,6 +44,7 @@ from loadgen.sessions.script.compile import (
     compile_session,
 )
 from loadgen.sessions.script.context import UNASKED
+from tests.processes import free_port, refusing_port
 from tests.unit.loads import Load
 from tests.unit.timing import MS
 from tests.unit.wire_ends import until
@@ -113,14 +114,6 @@ async def played(*steps, **changes):
         timed = {name: timing.total for name, timing in tally.timings.items()}
         await until(lambda: len(server.codes) == ledger.opened)
         return ledger, tally.counters, timed, server
-
-
-@contextmanager
-def free_port():
-    """A port on which no server listens yet."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        yield sock.getsockname()[1]
 
 
 def say(text, **more):
@@ -502,10 +495,9 @@ async def test_the_end_of_its_connection_ends_the_session_wherever_it_is():
 
 
 async def test_a_connection_that_fails_ends_the_session():
-    with free_port() as port:
-        async with playing(CONNECT, say("x"), port=port, max=3) as (running, _):
-            assert (await running.over()).failed == {"refused": 3}
-            assert running.tally.timings["session"].total == 3
+    async with playing(CONNECT, say("x"), port=refusing_port(), max=3) as (running, _):
+        assert (await running.over()).failed == {"refused": 3}
+        assert running.tally.timings["session"].total == 3
 
 
 async def test_a_message_that_came_unasked_is_no_reply_and_is_counted():
@@ -556,9 +548,9 @@ async def test_a_session_may_end_the_whole_run(step, counter):
 
 
 async def test_a_stored_connection_is_restored():
-    with free_port() as port:
-        # Both targets are one server: the test is which connection is used.
-        url = f"ws://127.0.0.1:{port}/"
+    port = free_port()
+    # Both targets are one server: the test is which connection is used.
+    url = f"ws://127.0.0.1:{port}/"
     ledger, _, _, server = await played(
         Connect(path="/a"),
         Change(url=url, store=True),

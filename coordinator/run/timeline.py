@@ -133,7 +133,8 @@ class Timeline:
         earlier = self._partial.pop(number, None)
         known = earlier.reported if earlier else set()
         parts = {name: part for name, part in settled.parts.items() if name not in known}
-        fresh = self._count(number, parts, settled.fresh)
+        fresh = settled.fresh
+        self._count(number, parts, fresh)
         whole = self._split(settled.second.slices)
         split = whole if earlier is None else self._split(_slices_in(parts))
         self._count_open(number, split)
@@ -201,15 +202,8 @@ class Timeline:
         known = len(most) == len(self.peaks)
         return least, max(most, default=0) if known else None
 
-    def _count(self, number: int, parts: dict[str, Second], fresh: Tally | None) -> Tally:
-        """Adds new parts of a second to all totals, and returns their sum.
-
-        That is `fresh` where it is known.
-        """
-        if fresh is None:
-            fresh = Tally()
-            for part in parts.values():
-                fresh.merge(part.tally)
+    def _count(self, number: int, parts: dict[str, Second], fresh: Tally) -> None:
+        """Adds new parts of a second, and their sum, to all totals."""
         for name, part in parts.items():
             self._agents[name].merge_counts(part.tally)
             self.rss_peak[name] = max(self.rss_peak[name], part.rss)
@@ -217,7 +211,6 @@ class Timeline:
         for later, partial in self._partial.items():
             if later > number:
                 partial.total.merge(counts_only(fresh))
-        return fresh
 
     def _has_turn(self, name: str, second: int) -> bool:
         turns = -(-len(self._places) // MAX_DETAILED)

@@ -141,10 +141,10 @@ class Settled(msgspec.Struct):
     second: Second
     parts: dict[str, Second]
     missing: list[str]
-    lost: list[str] = []
+    lost: list[str]
     """The sources that were lost before they reported it: what they did in it is unknown."""
-    fresh: Tally | None = None
-    """The counts that no earlier release of this second had; None: those of all its parts."""
+    fresh: Tally
+    """The counts that no earlier release of this second had."""
 
 
 class Source(msgspec.Struct):

@@ -13,11 +13,12 @@ from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.plan.setup import SetupSpec
 from loadgen.stats.delivery import News, Published
-from loadgen.stats.fanin import Second
+from loadgen.stats.fanin import Second, Settled
 from loadgen.stats.ledger import Held
 from loadgen.stats.tally import Tally
 from loadgen.stats.vitals import WorkerVitals
 from loadgen.wire import WIRE, ErrandResult, Hello, Post
+from tests.unit.strategies import merged
 
 PLAN = Plan(max=1000, rate=100.0, hold=5.0)
 FIX = "raise --max-connections"
@@ -182,3 +183,9 @@ def prepared():
 def begun(run, apart, *items):
     """Returns a post of an agent whose second 0 began `apart` seconds late."""
     return replace(seconds(*items), began=run.start + apart)
+
+
+def first_release(second, parts, missing=(), lost=()):
+    """Returns a second as it is first released: all counts of its parts are fresh."""
+    fresh = merged(part.tally for part in parts.values())
+    return Settled(second, parts, list(missing), list(lost), fresh)

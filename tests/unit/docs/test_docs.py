@@ -15,12 +15,13 @@ from coordinator.run.timeline import Timeline
 from loadgen.cli.agent import agent
 from loadgen.cli.target import command as target
 from loadgen.stats.delays import Delays
-from loadgen.stats.fanin import Second, Settled
+from loadgen.stats.fanin import Second
 from loadgen.stats.reasons import REASONS, Kind, Reason
 from loadgen.stats.tally import Tally
 from loadgen.version import VERSION
 from tests.million.__main__ import command as million
 from tests.processes import run
+from tests.unit.coordinator.fleet import first_release
 
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = (
@@ -140,7 +141,7 @@ def whys_of_an_invalid_second():
     second = Second(0, Tally(lost=1), span=2, delays=delays)
     timeline = Timeline(planned=10)
     timeline.expect("a", 10)
-    return timeline.add(Settled(second, {"a": second}, missing=["b"])).row.invalid
+    return timeline.add(first_release(second, {"a": second}, missing=["b"])).row.invalid
 
 
 def test_every_reason_of_an_invalid_second_has_its_fix():

@@ -20,9 +20,10 @@ from loadgen.machine.host import HostState
 from loadgen.plan.plan import Plan
 from loadgen.plan.publish import Publish
 from loadgen.stats.delays import Delays
-from loadgen.stats.fanin import Second, Settled
+from loadgen.stats.fanin import Second
 from loadgen.stats.ledger import Held
 from loadgen.stats.tally import Tally
+from tests.unit.coordinator.fleet import first_release
 
 TARGET = "ws://127.0.0.1:1/v1/realtime?project=console&channels[]=files"
 PLAN = plan_for(TARGET, 8000, 1)
@@ -52,7 +53,7 @@ def rows_of(seconds, names=("a",), missing=()):
             whole.merge(second)
         gone = [*missing] if second.number == 3 else []
         parts = dict.fromkeys(names, second)
-        rows.append(timeline.add(Settled(whole, parts, gone)).row)
+        rows.append(timeline.add(first_release(whole, parts, gone)).row)
     return rows
 
 

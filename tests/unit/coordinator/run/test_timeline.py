@@ -8,11 +8,11 @@ from coordinator.run.timeline import Timeline
 from loadgen.machine.host import HostState
 from loadgen.plan.slices import Slices
 from loadgen.stats.delays import Delays
-from loadgen.stats.fanin import FanIn, Second, Settled, Slice
+from loadgen.stats.fanin import FanIn, Second, Slice
 from loadgen.stats.ledger import Held
 from loadgen.stats.peak import Peak
 from loadgen.stats.tally import Tally
-from tests.unit.coordinator.fleet import opened
+from tests.unit.coordinator.fleet import first_release, opened
 from tests.unit.strategies import merged
 
 NAMES = ("a", "b", "c")
@@ -80,7 +80,7 @@ def test_a_second_that_machines_bounded_is_saturated_and_stays_valid():
     full = HostState(busy=(100, 99), retransmits=3)
     part = Second(0, delays=Delays(waited=True), host=full)
 
-    row = seen.add(Settled(part, {"a": part}, [])).row
+    row = seen.add(first_release(part, {"a": part}, [])).row
 
     expected = [
         "launches waited for a place among the handshakes in flight",
@@ -98,14 +98,14 @@ def test_an_agent_whose_share_changes_has_another_plan_from_then_on():
     settled = Second(0, Tally(), Held())
     seen.set_share("a", 150)
 
-    row = seen.add(Settled(settled, {"a": settled}, [])).row
+    row = seen.add(first_release(settled, {"a": settled}, [])).row
 
     assert row.agents["a"].ledger.planned == 150
 
 
 def test_a_lost_agent_is_waited_for_no_longer_where_others_are_still_missing():
     seen = timeline()
-    partial = Settled(Second(0), {"a": opened(0, 10)}, ["b", "c"])
+    partial = first_release(Second(0), {"a": opened(0, 10)}, ["b", "c"])
     seen.add(partial)
 
     seen.lose("b")
@@ -119,7 +119,7 @@ def test_a_second_that_lost_agents_or_workers_did_not_report_says_so():
     seen = timeline()
     part = Second(0, delays=Delays(unreported=(0, 3)))
 
-    row = seen.add(Settled(Second(0), {"a": part}, [], ["b"])).row
+    row = seen.add(first_release(Second(0), {"a": part}, [], ["b"])).row
 
     assert row.invalid == [
         "no report from b before the loss",
@@ -133,8 +133,8 @@ def test_a_second_that_is_marked_is_invalid_for_that_reason():
     seen.mark(0, "a clock was set")
     first, other = Second(0), Second(1)
 
-    assert "a clock was set" in seen.add(Settled(first, {"a": first}, [])).row.invalid
-    assert "a clock was set" not in seen.add(Settled(other, {"a": other}, [])).row.invalid
+    assert "a clock was set" in seen.add(first_release(first, {"a": first}, [])).row.invalid
+    assert "a clock was set" not in seen.add(first_release(other, {"a": other}, [])).row.invalid
 
 
 # The peak within a second.
@@ -156,7 +156,7 @@ def peak_of(*parts, missing=(), lost=()):
     for part in parts:
         whole.merge(part)
     seen = timeline()
-    seen.add(Settled(whole, dict(zip(NAMES, parts, strict=False)), list(missing), list(lost)))
+    seen.add(first_release(whole, dict(zip(NAMES, parts, strict=False)), missing, lost))
     return seen.peak
 
 
@@ -183,7 +183,7 @@ def test_what_only_opens_or_only_closes_has_its_peak_at_an_end_of_the_second():
 
     seen = timeline()
     for number, part in enumerate((busy(0, 10, 0, Peak()), busy(1, 0, 10, Peak(known=False)))):
-        seen.add(Settled(part, {"a": part}, []))
+        seen.add(first_release(part, {"a": part}, []))
         assert seen.peaks[number] == (10, 10)
 
 
@@ -275,7 +275,7 @@ def test_the_open_connections_of_a_session_are_corrected_as_those_of_the_run():
 
 def test_a_run_that_is_not_split_has_no_parts():
     seen = timeline()
-    entry = seen.add(Settled(opened(0, 1), {"a": opened(0, 1)}, []))
+    entry = seen.add(first_release(opened(0, 1), {"a": opened(0, 1)}, []))
 
     assert (entry.row.parts, entry.parts) == ({}, {})
 
@@ -293,7 +293,7 @@ def test_the_agents_of_a_large_fleet_take_turns_in_the_rows(takes_turns, counts)
         whole, parts = Second(number), {name: opened(number, 1) for name in names}
         for part in parts.values():
             whole.merge(part)
-        rows.append(seen.add(Settled(whole, parts, [])).row)
+        rows.append(seen.add(first_release(whole, parts, [])).row)
 
     assert [len(row.agents) for row in rows] == counts
     assert {*rows[0].agents, *rows[1].agents} == {*names}

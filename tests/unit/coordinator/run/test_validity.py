@@ -4,9 +4,10 @@ import pytest
 
 from coordinator.run.validity import why_invalid
 from loadgen.stats.delays import Delays
-from loadgen.stats.fanin import Second, Settled
+from loadgen.stats.fanin import Second
 from loadgen.stats.ledger import Held, Ledger
 from loadgen.stats.tally import Tally
+from tests.unit.coordinator.fleet import first_release
 from tests.unit.coordinator.run.test_timeline import timeline
 
 
@@ -38,7 +39,7 @@ def delayed(**delays):
 def test_a_second_whose_numbers_prove_nothing_has_the_reasons(settled, reasons):
     seen = timeline()
 
-    row = seen.add(Settled(settled, {"a": settled}, [])).row
+    row = seen.add(first_release(settled, {"a": settled}, [])).row
 
     assert row.invalid == reasons
     assert seen.invalid == {0: reasons}
@@ -54,7 +55,7 @@ def test_only_the_workers_that_stood_still_are_named():
     for part in parts.values():
         whole.merge(part)
 
-    row = timeline().add(Settled(whole, parts, [])).row
+    row = timeline().add(first_release(whole, parts, [])).row
 
     assert row.invalid == [
         "worker 1 of agent a stood still for 0.5 s",
@@ -64,7 +65,7 @@ def test_only_the_workers_that_stood_still_are_named():
 
 def test_reports_that_are_missing_are_named_and_so_is_what_no_agent_reports():
     part = Second(0, delays=Delays(unreported=(3,), stepped=20.0))
-    settled = Settled(part, {"a": part}, ["b"], ["c"])
+    settled = first_release(part, {"a": part}, ["b"], ["c"])
 
     assert why_invalid(settled, Ledger.of(0, Tally()), "the clock jumped") == [
         "no report from b",
@@ -86,4 +87,4 @@ def test_what_is_held_is_compared_while_every_second_is_complete(exact, reasons)
     tally = Tally(launched=2, opened=2)
     whole = second(tally)
 
-    assert why_invalid(Settled(whole, {}, []), Ledger.of(2, tally), exact=exact) == reasons
+    assert why_invalid(first_release(whole, {}, []), Ledger.of(2, tally), exact=exact) == reasons

@@ -6,7 +6,6 @@ Each returns its result as text, or raises AssertionError when it is not the pro
 import json
 import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import yaml
 
 from tests.debian import installed
 from tests.engines import image
-from tests.engines.containers import IMAGES, ROOT, call, limits, store, why_no_container
+from tests.engines.containers import ROOT, beside_images, call, limits, why_no_container
 from tests.engines.engine import Engine
 from tests.processes import PATIENCE, eventually
 from tests.rehearsal.__main__ import Shown, in_turn
@@ -120,9 +119,8 @@ STEPS: dict[str, Callable[[ComposedFleet], str]] = {
 
 def play(small: bool) -> Iterator[Shown]:
     """Yields the results of the steps."""
-    with tempfile.TemporaryDirectory(prefix="loadgen-compose-") as folder:
-        with store(Path(folder) / "graph", IMAGES / "storage") as environment:
-            yield from in_turn(STEPS, ComposedFleet(environment, Path(folder)))
+    with beside_images("compose") as (environment, folder):
+        yield from in_turn(STEPS, ComposedFleet(environment, folder))
 
 
 def prepare() -> None:

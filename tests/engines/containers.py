@@ -112,6 +112,14 @@ def store(graph: Path, images: Path | None = None) -> Iterator[dict[str, str]]:
                 _end_all(environment)
 
 
+@contextmanager
+def beside_images(name: str) -> Iterator[tuple[dict[str, str], Path]]:
+    """The environment of a store that reads the images, and a folder, for as long."""
+    with tempfile.TemporaryDirectory(prefix=f"loadgen-{name}-") as folder:
+        with store(Path(folder) / "graph", IMAGES / "storage") as environment:
+            yield environment, Path(folder)
+
+
 def _end_all(environment: Mapping[str, str]) -> None:
     """Ends all containers that are left: their mounts hold the store."""
     for words in (["pod", "rm"], ["rm"]):

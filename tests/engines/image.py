@@ -20,6 +20,7 @@ from tests.engines.containers import (
     PACKAGES,
     ROOT,
     SUITE,
+    beside_images,
     call,
     driver,
     go_inside,
@@ -107,10 +108,9 @@ class ImageBuild:
     def _in_image(self, *words: str) -> str:
         """Runs a command in a container of its own."""
         hard = ("--rm", "--read-only", "--cap-drop=all", "--network=none", "--volume=/runs")
-        with tempfile.TemporaryDirectory(prefix="loadgen-graph-") as folder:
-            with store(Path(folder) / "graph", IMAGES / "storage") as environment:
-                line = inside("podman", "run", *hard, "--tmpfs=/tmp", IMAGE, *words)
-                return call(*line, timeout=120, environment=environment)
+        with beside_images("graph") as (environment, _):
+            line = inside("podman", "run", *hard, "--tmpfs=/tmp", IMAGE, *words)
+            return call(*line, timeout=120, environment=environment)
 
 
 STEPS: dict[str, Callable[[ImageBuild], str]] = {

@@ -8,7 +8,6 @@ import os
 import secrets
 import shutil
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from urllib.request import urlopen
 import yaml
 
 from tests.engines import image
-from tests.engines.containers import IMAGES, ROOT, call, store, why_no_container
+from tests.engines.containers import ROOT, beside_images, call, why_no_container
 from tests.engines.engine import Engine
 from tests.engines.pods import Manifest, Probe, playable, pods, probes
 from tests.processes import PATIENCE, eventually
@@ -165,9 +164,8 @@ STEPS: dict[str, Callable[[PlayedFleet], str]] = {
 
 def play(small: bool) -> Iterator[Shown]:
     """Yields the results of the steps."""
-    with tempfile.TemporaryDirectory(prefix="loadgen-kube-") as folder:
-        with store(Path(folder) / "graph", IMAGES / "storage") as environment:
-            yield from in_turn(STEPS, PlayedFleet(environment, Path(folder)))
+    with beside_images("kube") as (environment, folder):
+        yield from in_turn(STEPS, PlayedFleet(environment, folder))
 
 
 ENGINE = Engine(why_not, image.make, play)

@@ -12,9 +12,9 @@ import msgspec
 from rich import box
 from rich.table import Table
 
-from loadgen.cli.options import DURATION, RATE, CountType, run_command
+from loadgen.cli.options import CountType, run_command
 from loadgen.cli.tables import memory_text, print_table
-from loadgen.cli.tune_plan import plan
+from loadgen.cli.tune_plan import WITH_RATE, WITH_THINK, plan
 from loadgen.errors import OperatorError
 from loadgen.machine.addresses import DEFAULT_PORTS
 from loadgen.machine.facts import Machine, facts, read_machine
@@ -246,14 +246,8 @@ def undo(force: bool) -> int:
 
 @command.command()
 @click.argument("connections", type=CountType(min=1), nargs=-1)
-@click.option("--rate", type=RATE, default=2000.0, show_default="2000", help="Arrivals per second.")
-@click.option(
-    "--think",
-    type=DURATION,
-    default=30.0,
-    show_default="30",
-    help="Seconds between two pings of a connection.",
-)
+@WITH_RATE
+@WITH_THINK
 @WITH_TLS
 def capacity(connections: tuple[int, ...], rate: float, think: float, tls: bool) -> int:
     """Shows the needs of CONNECTIONS on all clients, and on the machine under load."""

@@ -20,6 +20,17 @@ from loadgen.machine.speed import round_trip_seconds
 from loadgen.machine.tuning import Setting, wanted
 from loadgen.values import REFERENCE_CONNECTIONS
 
+WITH_RATE = click.option(
+    "--rate", type=RATE, default=2000.0, show_default="2000", help="Arrivals per second."
+)
+WITH_THINK = click.option(
+    "--think",
+    type=DURATION,
+    default=30.0,
+    show_default="30",
+    help="Seconds between two pings of a connection.",
+)
+
 
 class Offer(msgspec.Struct, frozen=True):
     """All that a plan says; `--json` prints its JSON form."""
@@ -30,7 +41,7 @@ class Offer(msgspec.Struct, frozen=True):
     target: Sizing
     """The needs of the embedded target; the clients' are those of the fleet."""
     client_settings: tuple[Setting, ...]
-    """What a client with the kernel's defaults lacks."""
+    """The settings that a client with the kernel's defaults lacks."""
     target_settings: tuple[Setting, ...]
     commands: dict[str, list[str]]
     """The commands by where they run; capitals stand for names and addresses."""
@@ -44,16 +55,8 @@ class Offer(msgspec.Struct, frozen=True):
     show_default=True,
     help="Connections of the whole fleet.",
 )
-@click.option(
-    "--rate", type=RATE, default=2000.0, show_default="2000", help="Arrivals a second of it."
-)
-@click.option(
-    "--think",
-    type=DURATION,
-    default=30.0,
-    show_default="30",
-    help="Seconds between two pings of a connection.",
-)
+@WITH_RATE
+@WITH_THINK
 @click.option("--silent", is_flag=True, help="Connections never ping.")
 @click.option(
     "--messages",

@@ -21,4 +21,4 @@ A run with a teardown is done when that is over; until then a running one is dra
 """
 
 OnLoss = Literal["continue", "redistribute", "abort"]
-"""What happens to a lost agent's share: nothing, other agents launch it, or the run ends."""
+"""The fate of a lost agent's share: nothing, other agents launch it, or the run ends."""

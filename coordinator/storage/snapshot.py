@@ -30,7 +30,7 @@ PURE = (
     "loadgen.wire",
     "loadgen.errors",
 )
-"""The modules whose classes a state may have."""
+"""The modules whose classes the state of a run may have."""
 OTHERS = {
     ("builtins", "set"),
     ("builtins", "frozenset"),
@@ -41,7 +41,7 @@ OTHERS = {
     ("datetime", "datetime"),
     ("msgspec._utils", "rebuild"),
 }
-"""What else it may have."""
+"""The other classes and functions that it may have, by module and name."""
 OWN = {"record", "kept"}
 """The attributes of a run that belong to its process."""
 

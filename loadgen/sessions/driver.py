@@ -30,7 +30,7 @@ MAX_SAMPLE_LENGTH = 8192
 """Characters of a traceback that a sample keeps: those of its beginning and of its end."""
 
 _ASKED = StopIteration | asyncio.CancelledError | ConnectionEnded
-"""What may end a session that is told to end."""
+"""The exceptions by which a session may end when it is told to."""
 
 
 def _shortened(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from loadgen.net.frames import BINARY, TEXT
 
 Part = str | bytes | bytearray | memoryview
-"""What a message, or a part of a fragmented one, may be."""
+"""The types of a message, or of a part of a fragmented one."""
 
 
 def parts_of(message: Any) -> tuple[int, list[bytes]]:

@@ -93,7 +93,7 @@ class AwaitedConnection(Connection):
         self.due = due
         """The time at which it was due to be dialed; seconds on the monotonic clock."""
         self.awaited: Awaited | None = None
-        """What the session awaits of it on the trampoline."""
+        """The event of it that the session awaits on the trampoline."""
         self.waiters: list[Waiter] | None = None
         """The tasks that wait for it, in the order of asking; None without one."""
         self.inbox: Inbox | None = None

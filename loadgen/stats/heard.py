@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 NEW, REORDERED, DUPLICATE = range(3)
-"""What a receipt is, by those before it."""
+"""The kinds of a receipt, by those before it."""
 
 
 class Heard:

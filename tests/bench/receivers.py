@@ -15,7 +15,7 @@ import picows
 import uvloop
 from websockets.asyncio.client import ClientConnection, connect
 
-RESOURCE = "/v1/realtime?project=console&channels[]=files"
+from tests.bench.yardsticks import RESOURCE
 
 
 class Counting(picows.WSListener):

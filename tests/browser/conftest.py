@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from coordinator.http.chores import RENDER_TIMEOUT
 from tests.debian import installed
 
 SHOTS = Path(__file__).parents[2] / "build" / "browser"
@@ -45,7 +46,8 @@ def chromium() -> Iterator[Browser]:
 def page(chromium: Browser) -> Iterator[Page]:
     """A page of the size of a desktop window."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(60_000)
+    # A report is rendered at a low priority: beside other tests that takes long.
+    context.set_default_timeout(RENDER_TIMEOUT * 1000)
     opened = context.new_page()
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))

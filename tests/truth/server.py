@@ -38,7 +38,8 @@ class Injection(msgspec.Struct, omit_defaults=True):
     newest_only: float = 0.0
     """Seconds between two pongs of a connection, which answer its newest ping only; 0: all."""
     stall_every: float = 0.0
-    """Seconds from one standstill of the whole server to the next; 0: never."""
+    """Seconds from one standstill of the whole server to the next; 0: never. The first comes half
+    of it after the first connection, so that no connection is opened by the end of one."""
     stall_for: float = 1.0
     """Seconds that it stands still."""
     accept_every: float = 0.0
@@ -84,7 +85,7 @@ class Ledger:
         self.doubled = 0
         self.swapped = 0
         self.waited: list[float] = []
-        """Milliseconds from the arrival of each ping to the sending of its own pong."""
+        """Milliseconds from the arrival of each ping to the pong that answers it."""
         self.took: list[float] = []
         """Milliseconds from the stamp of each text to its sending, on this host's clock."""
 
@@ -102,7 +103,9 @@ class Peer(asyncio.Protocol):
         self._data = b""
         self._upgraded = False
         self._mute = False
-        self._newest: bytes | None = None
+        self._newest = b""
+        self._owed: list[float] = []
+        """The arrivals of the pings that a pong for the newest one will answer."""
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -156,6 +159,8 @@ class Peer(asyncio.Protocol):
     def _open(self) -> None:
         ledger, injection = self._ledger, self._injection
         place = ledger.opened * GOLDEN % 1.0
+        if injection.stall_every and not ledger.opened:
+            self._loop.call_later(injection.stall_every / 2, _stall, self._loop, injection)
         ledger.opened += 1
         self._peers.add(self)
         self._mute = place < injection.mute
@@ -229,10 +234,11 @@ class Peer(asyncio.Protocol):
         self._ledger.pings += 1
         if self._mute:
             return
+        begin = time.monotonic()
         if self._injection.newest_only:
             self._newest = payload
+            self._owed.append(begin)
             return
-        begin = time.monotonic()
 
         def answer(payload: bytes) -> None:
             if self._pong(payload):
@@ -255,9 +261,10 @@ class Peer(asyncio.Protocol):
             place -= share
 
     def _answer_newest(self) -> None:
-        if self._newest is not None:
-            self._pong(self._newest)
-            self._newest = None
+        if self._owed and self._pong(self._newest):
+            now = time.monotonic()
+            self._ledger.waited += (1000 * (now - arrival) for arrival in self._owed)
+            self._owed.clear()
         self._loop.call_later(self._injection.newest_only, self._answer_newest)
 
     def _pong(self, payload: bytes) -> bool:
@@ -334,8 +341,6 @@ async def serve(injection: Injection) -> None:
         sock.setblocking(False)
         listener = Listener(sock, injection)  # noqa: F841 -- it lives as long as the loop
         print(sock.getsockname()[1], flush=True)
-        if injection.stall_every:
-            loop.call_later(injection.stall_every / 2, _stall, loop, injection)
         await loop.create_future()
 
 

@@ -10,6 +10,10 @@ EXACT = 0.001
 """The grain of a worker with more to do."""
 COARSE = 0.005
 """The grain that saves CPU: a batch needs one wake for all."""
+CROWDED = 0.05
+"""The grain of many workers that share a core: each wake finds the caches of the others."""
+GRAINS = {"1ms": EXACT, "5ms": COARSE, "50ms": CROWDED}
+"""The grains that a plan may choose."""
 FEW = 500.0
 """Launches and pings a second of a worker up to which its grain is fine, where the plan does not
 say. Of sessions in Python and scripts nobody knows how often they wake."""

@@ -15,7 +15,7 @@ from loadgen.errors import OperatorError
 from loadgen.plan.clients import weights_of
 from loadgen.plan.credentials import Credentials
 from loadgen.plan.plan import Plan
-from loadgen.plan.shares import Share
+from loadgen.plan.shares import Share, longest_run
 from loadgen.values import DEFAULT_MAX_CONNECTIONS
 from loadgen.version import VERSION
 from loadgen.wire import WIRE, Hello, Post, Welcome
@@ -108,7 +108,7 @@ class Gathering:
         weights = weights_of(
             self._plan.clients, [(agent.name, min(agent.capacity, MAX_PART)) for agent in ready]
         )
-        shares = shares_of(weights, total)
+        shares = shares_of(weights, total, longest_run(self._plan.peak_rate))
         idle = [
             agent.name
             for agent, share in zip(ready, shares, strict=True)

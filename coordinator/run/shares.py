@@ -218,14 +218,15 @@ class ShareTable:
         self._warn_if_too_much(agent, self._taken(agent))
 
 
-def shares_of(weights: list[int], total: int) -> list[Share]:
+def shares_of(weights: list[int], total: int, max_run: int = 1) -> list[Share]:
     """Returns a share for each agent by its weight.
 
-    The shares are empty when all weights are 0 or one is negative.
+    At most `max_run` consecutive numbers go to the same agent. The shares are empty when all
+    weights are 0 or one is negative.
     """
     if not any(weights) or min(weights) < 0:
         return [NO_SHARE] * len(weights)
-    return Share().split(weights, run_that_fits(total, weights))
+    return Share().split(weights, run_that_fits(total, weights, max_run))
 
 
 def empty_share_error(idle: Sequence[str], plan: Plan, agents: int) -> PlanError:

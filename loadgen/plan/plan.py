@@ -43,6 +43,8 @@ OVERRULES = {
     "targets": ("target",),
 }
 """The keys that a key overrules, where it is given."""
+Grain = Literal["auto", "1ms", "5ms", "50ms"]
+"""How exact launches and pings may be."""
 
 
 class Target(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -96,7 +98,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     feeders: tuple[Feeder, ...] = ()
     """The data that each user has a row of."""
     transport: Transport = Transport()
-    grain: Literal["auto", "1ms", "5ms"] = "auto"
+    grain: Grain = "auto"
     """How exact launches and pings are; `auto`: 1 ms, and 5 ms on a worker that launches 5,000
     users or sends 2,000 pings a second."""
     publish: Publish | None = None

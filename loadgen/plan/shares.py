@@ -12,13 +12,17 @@ from typing import Annotated
 
 import msgspec
 
-MAX_RUN = 8
-"""Consecutive numbers that go to the same worker at most.
+SHORT_RUN = 8
+"""Consecutive numbers that go to the same worker at most, at a low rate.
 
 A worker that wakes up for each connection singly pays as much for waking up: at 31 arrivals a
-second and worker, runs of eight halved the CPU of 64 workers and their target, and at the
-reference rate the eight are due within 4 ms.
+second and worker, runs of eight halved the CPU of 64 workers and their target.
 """
+LONG_RUN = 25
+"""The same at a high rate: at 5,000 arrivals a second 64 workers and their target on two cores took
+two thirds of the CPU that runs of five took. Pings and answers come in the runs, too."""
+RUN_SECONDS = 0.0125
+"""The time within which a run longer than SHORT_RUN is due; at the reference rate 25 users are."""
 MAX_TURNS = 1024
 """The longest pattern of a split; weights that do not reduce to so few turns are rounded, but the
 parts still add up to the whole."""
@@ -55,6 +59,11 @@ class Share(msgspec.Struct, frozen=True):
         return len(self.positions) / self.length
 
     @property
+    def place(self) -> float:
+        """The place of its first number in the pattern, from 0 to 1; 0 without numbers."""
+        return self.positions[0] / self.length if self.positions else 0.0
+
+    @property
     def run(self) -> int:
         """The number of consecutive numbers that it begins with."""
         return next(
@@ -87,7 +96,15 @@ NO_SHARE = Share(1, ())
 """The share without numbers."""
 
 
-def run_that_fits(total: int, weights: Sequence[int], max_run: int = MAX_RUN) -> int:
+def longest_run(rate: float) -> int:
+    """Returns the consecutive numbers that go to the same worker at most.
+
+    `rate` is the highest of the run, in arrivals a second.
+    """
+    return max(SHORT_RUN, min(LONG_RUN, int(rate * RUN_SECONDS)))
+
+
+def run_that_fits(total: int, weights: Sequence[int], max_run: int = LONG_RUN) -> int:
     """Returns the longest run with which a split is as even as with runs of 1.
 
     `total` is the count of numbers.

@@ -139,12 +139,14 @@ class LoopScenario(Scenario):
         loops: int,
         *,
         grain: float = TICK,
+        shift: float = 0.0,
         name: str = "loop",
         read_rate: float = 0.0,
     ) -> None:
-        """`start` is seconds on the monotonic clock; `think` and `grain` are in seconds.
+        """`start` is on the monotonic clock; it and all other times are in seconds.
 
-        First pings are due at multiples of the grain. `read_rate` is in bytes a second (0: no
+        First pings are due at multiples of the grain after `start` and the shift, which differs
+        between workers: they do not all send at once. `read_rate` is in bytes a second (0: no
         limit).
         """
         super().__init__(population, start, route_of, name=name, read_rate=read_rate)
@@ -158,6 +160,7 @@ class LoopScenario(Scenario):
         self.think = think
         """Seconds."""
         self._grain = grain
+        self._grid = start + shift
         self._first_due = 0.0
         """The time at which the last user to open is due. Users that are due together share the
         number: it takes 24 bytes."""
@@ -186,7 +189,8 @@ class LoopScenario(Scenario):
         """Wakes the user after a number of think times in a row."""
         connection = user.connection
         assert connection is not None
-        due = ceil((monotonic() + turns * self.think) / self._grain) * self._grain
+        after = monotonic() + turns * self.think - self._grid
+        due = self._grid + ceil(after / self._grain) * self._grain
         self._first_due = max(self._first_due, due)
         connection.first_ping_due = self._first_due
         self._thinking.put(user)

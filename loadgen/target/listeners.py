@@ -20,9 +20,9 @@ _FIXES = {
     errno.EADDRNOTAVAIL: "this machine does not have that address; choose one of its own",
     errno.EACCES: "ports below 1024 need more rights; choose a higher one",
 }
-BLOCK_BITS = 5
-"""32 consecutive ports go to one listener: a run of eight connections from each of the four
-workers of a full address."""
+BLOCK_BITS = 7
+"""128 consecutive ports go to one listener: a run of 25 connections from each of the four workers
+of a full address, and a few."""
 _SCATTER, _SCATTER_BITS = 2654435761, 16
 """2**32 over the golden ratio: consecutive addresses begin at places far apart, so that their
 shares are even."""

@@ -180,6 +180,7 @@ def _scenario(
             spec.think,
             spec.loops,
             grain=grain,
+            shift=grain * job.share.place,
             name=spec.name,
             read_rate=spec.read_rate,
         )

@@ -9,7 +9,7 @@ from itertools import islice
 from math import inf
 from time import monotonic
 
-from loadgen.grain import COARSE, EXACT, grain_at
+from loadgen.grain import EXACT, GRAINS, grain_at
 from loadgen.net.connection import OPEN, UPGRADING, Connection
 from loadgen.net.drain import Drain
 from loadgen.net.redirects import Redirects
@@ -29,7 +29,6 @@ from loadgen.worker.routes import Routes
 
 TURN = 0.02
 """Seconds between two looks at deadlines, and between two steps of a drain."""
-GRAINS = {"1ms": EXACT, "5ms": COARSE}
 MAX_BATCH = 32
 """Launches in one go, before connections get their turn again."""
 MAX_SLEEP = 0.1

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from loadgen.cli.options import DURATION, RATE, run_command
+from loadgen.grain import GRAINS
 from tests.million.claims import Claim, claims_of
 from tests.million.drive import drive
 from tests.million.network import enter
@@ -36,6 +37,12 @@ from tests.million.record import read_record
     "--ping",
     type=click.Choice(["protocol", "app", "none"]),
     default="protocol",
+    help="As for loadgen-coord.",
+)
+@click.option(
+    "--grain",
+    type=click.Choice(["auto", *GRAINS]),
+    default=MillionOptions().grain,
     help="As for loadgen-coord.",
 )
 @click.option("--agents", type=click.IntRange(min=1), default=16, metavar="N", help="Local agents.")

@@ -3,8 +3,12 @@
 The kernel finds the socket of each packet in a hash table whose size is fixed at boot, 262,144
 entries on a machine of 24 GiB. Two million sockets in it make chains of eight, each link a cache
 miss: a tenth of the CPU at that size. A new network namespace takes the size that
-`tcp_child_ehash_entries` of its parent says (Linux 6.1; ip-sysctl.rst). No setting of the
-machine changes, and no privilege is needed where user namespaces are allowed.
+`tcp_child_ehash_entries` of its parent says (Linux 6.1; ip-sysctl.rst).
+
+In it TCP controls congestion by `reno`, the plainest: where a machine is set to `bbr`, every
+connection has a timer that paces its packets, which is of no use on loopback.
+
+No setting of the machine changes, and no privilege is needed where user namespaces are allowed.
 """
 
 import os
@@ -17,7 +21,8 @@ INSIDE = "LOADGEN_OWN_NETWORK"
 _OUTER = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c"]
 _SCRIPT = (
     f"echo {ENTRIES} > /proc/sys/net/ipv4/tcp_child_ehash_entries &&"
-    """ exec unshare --net sh -c 'ip link set lo up && exec "$@"' sh "$@" """
+    """ exec unshare --net sh -c 'ip link set lo up &&"""
+    """ echo reno > /proc/sys/net/ipv4/tcp_congestion_control && exec "$@"' sh "$@" """
 )
 
 

@@ -22,6 +22,8 @@ class MillionOptions(msgspec.Struct, frozen=True, kw_only=True):
     hold: float = 120.0
     think: float = 30.0
     ping: str = "protocol"
+    grain: str = "50ms"
+    """Two cores have 117 processes, each with the caches of the others when it wakes."""
     agents: int = 16
 
     def commands(self) -> tuple[str, ...]:
@@ -44,17 +46,20 @@ class MillionOptions(msgspec.Struct, frozen=True, kw_only=True):
         """Returns the options of loadgen-coord that describe the run."""
         options = {"--local": self.agents, "--rate": f"{self.rate:g}", "--max": self.count}
         options |= {"--hold": f"{self.hold:g}", "--think": f"{self.think:g}", "--ping": self.ping}
+        options |= {"--grain": self.grain}
         return [str(word) for option in options.items() for word in option]
 
 
 def name_of(plan: Plan) -> str:
-    """Returns the name of a published run: `ping-30s`, `silent`, `silent-1600000`."""
+    """Returns the name of a published run: `silent-1600000`, `ping-30s-at-5000`."""
     kind = {
         "protocol": f"ping-{plan.think:g}s",
         "app": f"app-ping-{plan.think:g}s",
         "none": "silent",
     }[plan.ping]
-    return kind if plan.max == MillionOptions().count else f"{kind}-{plan.max}"
+    if plan.max != MillionOptions().count:
+        return f"{kind}-{plan.max}"
+    return kind if plan.rate == MillionOptions().rate else f"{kind}-at-{plan.rate:g}"
 
 
 def check_room(asked: MillionOptions, machine: Machine) -> None:

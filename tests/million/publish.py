@@ -6,6 +6,7 @@ import shutil
 import socket
 from pathlib import Path
 
+from coordinator.report.machines import MOMENTARY
 from coordinator.text import count, ms, seconds
 from loadgen.errors import OperatorError
 from tests.million.claims import GIB, Claim, claims_of, peak_memory
@@ -138,7 +139,9 @@ def _spread(phase: Phase, name: str) -> str:
 def _machine(record: Record) -> str:
     machine = record.machine
     limits = ", ".join(
-        f"`{name}` {_setting(value)}" for name, value in machine.items() if "." in name and value
+        f"`{name}` {_setting(value)}"
+        for name, value in machine.items()
+        if "." in name and value and name not in MOMENTARY
     )
     return (
         f"{machine['cpu_model']}, {machine['cpus']} cores, {machine['memory_total'] / GIB:.1f} GiB;"

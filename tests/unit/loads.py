@@ -21,7 +21,7 @@ from loadgen.sessions.user_state import TRANSITIONS, UserState
 from loadgen.stats.ledger import Held, Ledger
 from loadgen.stats.recorder import Recorder
 from loadgen.stats.tally import Tally
-from loadgen.timers import Alarm, Deadlines
+from loadgen.timers import TICK, Alarm, Deadlines
 from loadgen.worker.arrivals import Arrivals
 from loadgen.worker.engine import Engine
 from tests.unit.timing import MS
@@ -92,8 +92,11 @@ class Load:
         empty_share=False,
         window=None,
         replies=(),
+        grid=(TICK, 0.0),
     ) -> None:
+        """`grid` is the grain and the shift of the loop's pings, in seconds."""
         self.plan = plan
+        self.grid = grid
         self.recorder = Recorder(seed=1, window=window)
         loop = asyncio.get_running_loop()
         own_tasks(loop)
@@ -130,7 +133,9 @@ class Load:
             )
         (loop,) = self.plan.session_specs
         assert isinstance(loop, Loop)
-        return LoopScenario(*shared, BUILT_IN[loop.ping], loop.think, loop.loops)
+        grain, shift = self.grid
+        session = BUILT_IN[loop.ping]
+        return LoopScenario(*shared, session, loop.think, loop.loops, grain=grain, shift=shift)
 
     async def _tick(self) -> None:
         while not self.engine.finished:

@@ -64,7 +64,7 @@ _free = st.builds(
     hold=st.floats(min_value=0, max_value=MAX_NUMBER) | st.just("sessions"),
     stop_after=st.floats(min_value=0, max_value=MAX_NUMBER),
     think=think_times,
-    grain=st.sampled_from(("auto", "1ms", "5ms")),
+    grain=st.sampled_from(("auto", "1ms", "5ms", "50ms")),
     loops=st.integers(0, MAX_ARRIVALS),
     ping=st.sampled_from(("protocol", "app", "none")),
     clients=st.lists(

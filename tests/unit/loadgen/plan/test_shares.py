@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.plan.schedule import Schedule
-from loadgen.plan.shares import MAX_RUN, MAX_TURNS, Share, interleave, run_that_fits
+from loadgen.plan.shares import (
+    LONG_RUN,
+    MAX_TURNS,
+    NO_SHARE,
+    SHORT_RUN,
+    Share,
+    interleave,
+    longest_run,
+    run_that_fits,
+)
 
 WHOLE = Share()
 weights = st.lists(st.integers(0, 40), min_size=1, max_size=8).filter(any)
@@ -36,7 +45,7 @@ def test_the_parts_in_runs_are_disjoint_and_together_the_whole(weights, total, r
 def test_a_run_that_fits_leaves_every_count_as_it_is(weights, total):
     run = run_that_fits(total, weights)
 
-    assert 1 <= run <= MAX_RUN
+    assert 1 <= run <= LONG_RUN
     assert [part.count(total) for part in WHOLE.split(weights, run)] == [
         part.count(total) for part in WHOLE.split(weights)
     ]
@@ -117,7 +126,7 @@ def test_turns_are_never_bunched():
 
 
 def test_the_reference_fleet_shares_a_million_over_sixteen_agents_of_four_workers():
-    """A worker's connections arrive in runs of five, which it opens at once."""
+    """A worker's connections arrive in runs of 25, each within 12.5 ms."""
     agents = WHOLE.split([64_000] * 16, run_that_fits(1_000_000, [64_000] * 16))
     workers = [
         worker
@@ -127,8 +136,15 @@ def test_the_reference_fleet_shares_a_million_over_sixteen_agents_of_four_worker
 
     assert {agent.count(1_000_000) for agent in agents} == {62_500}
     assert {worker.count(1_000_000) for worker in workers} == {15_625}
-    assert {worker.run for worker in workers} == {5}
-    assert list(workers[0].numbers(330)) == [0, 1, 2, 3, 4, 320, 321, 322, 323, 324]
+    assert {worker.run for worker in workers} == {25}
+    assert list(workers[0].numbers(1602)) == [*range(25), 1600, 1601]
+
+
+@pytest.mark.parametrize(
+    ("rate", "run"), [(1.0, SHORT_RUN), (1000.0, 12), (2000.0, LONG_RUN), (5000.0, LONG_RUN)]
+)
+def test_a_run_is_long_only_where_it_is_due_within_a_moment(rate, run):
+    assert longest_run(rate) == run
 
 
 def test_the_run_of_a_share_is_how_many_numbers_it_begins_with():
@@ -225,6 +241,13 @@ def test_a_share_that_ends_with_its_positions_ends_there():
     assert list(Share(4, (0, 1)).numbers(7, 1)) == [1, 4, 5]
     assert list(Share(4, (0, 1)).numbers(4)) == [0, 1]
     assert Share(4, (0, 1)).part == 0.5
+
+
+@pytest.mark.parametrize(
+    ("share", "place"), [(Share(), 0.0), (Share(8, (4, 5)), 0.5), (NO_SHARE, 0.0)]
+)
+def test_the_place_of_a_share_is_that_of_its_first_number(share, place):
+    assert share.place == place
 
 
 def test_a_split_looks_at_no_number_beyond_the_total():

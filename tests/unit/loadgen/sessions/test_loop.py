@@ -9,6 +9,7 @@ from websockets.asyncio.server import serve
 
 from loadgen.plan.plan import Plan
 from loadgen.sessions.loop import LoopScenario, LoopUser
+from loadgen.timers import TICK
 from tests.unit.loads import Load, idle_population
 from tests.unit.wire_ends import until
 
@@ -26,13 +27,14 @@ class Server:
 
 
 @asynccontextmanager
-async def load(**changes):
+async def load(grid=(TICK, 0.0), **changes):
     """A loop under way against a fresh server."""
     far = Server()
     async with serve(far.hold, "127.0.0.1", 0, compression=None, ping_interval=None) as server:
         plan = Plan(**{"rate": 500.0, "max": 5, "hold": 0.0} | changes)
         port = server.sockets[0].getsockname()[1]
-        running = Load(plan, port, source="127.0.9.9", ports=range(24_430, 24_480))
+        ports = range(24_430, 24_480)
+        running = Load(plan, port, source="127.0.9.9", ports=ports, grid=grid)
         try:
             yield running, far
         finally:
@@ -47,6 +49,14 @@ async def test_a_think_time_is_kept_on_average_however_short_it_is(think):
         now = monotonic()
         running.engine.tick(now)
         assert running.tally.pings == 1 + int((now - connection.first_ping_due) / think)
+
+
+async def test_first_pings_are_due_on_the_grid_of_their_worker():
+    async with load(grid=(0.05, 0.02), think=0.13) as (running, _):
+        await until(lambda: running.ledger.open == 5)
+        for connection in running.population.connections:
+            turns = (connection.first_ping_due - running.start - 0.02) / 0.05
+            assert turns == pytest.approx(round(turns), abs=1e-3)
 
 
 async def test_a_turn_that_comes_late_keeps_users_in_the_order_of_their_pings():

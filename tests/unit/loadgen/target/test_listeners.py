@@ -65,7 +65,7 @@ def test_an_address_that_this_machine_lacks(opened, host):
 
 
 LISTENERS = 5
-BLOCK = 32
+BLOCK = 128
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_blocks_of_ports_go_to_one_listener_each_and_all_listeners_get_as_many(
     listeners = [
         stack.enter_context(each) for each in open_listeners(Endpoint(listen, 0), LISTENERS)
     ]
-    first = 21_024
+    first = 165 * BLOCK
     ports = range(first, first + BLOCK * LISTENERS, 4)
 
     opened = connect_from(stack, source, ports, listeners[0])

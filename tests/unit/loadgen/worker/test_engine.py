@@ -15,7 +15,7 @@ from websockets.datastructures import Headers
 from websockets.frames import Opcode
 from websockets.http11 import Response
 
-from loadgen.grain import COARSE, EXACT, FINE
+from loadgen.grain import COARSE, CROWDED, EXACT, FINE
 from loadgen.net.connection import Connection
 from loadgen.net.connections import Connections
 from loadgen.net.tls import Contexts
@@ -458,6 +458,7 @@ async def test_a_user_that_ends_in_a_tick_comes_back_in_it():
         ({"max": 60_000, "think": 30.0}, 1.0, COARSE),
         ({"rate": 5000.0, "grain": "1ms"}, 1.0, EXACT),
         ({"grain": "5ms"}, 1 / 64, COARSE),
+        ({"grain": "50ms"}, 1 / 64, CROWDED),
     ],
 )
 def test_the_grain_is_exact_unless_a_worker_wakes_too_often_or_the_plan_says_so(asked, part, grain):

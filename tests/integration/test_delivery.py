@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,11 @@ def test_every_loss_duplicate_and_reordering_is_found(tmp_path):
 
 
 def test_every_reordering_is_found(tmp_path):
-    """Every 49th delivery changes places with the next to the same subscriber."""
+    """Every 49th delivery changes places with the next to the same subscriber.
+
+    Where that one is of another stream there is no order between them: on a busy machine the
+    publisher does not wait for an answer that is late, and takes another stream.
+    """
     file = plan(tmp_path, PLATEAU, max=SUBSCRIBERS, hold=8)
     with (
         target("--workers", "1", "--vice", "swap-deliveries=49") as server,
@@ -109,7 +114,10 @@ def test_every_reordering_is_found(tmp_path):
     assert summary["delivery_reordered"] > 0
     wrong = summary["delivery_reordered"] + summary["delivery_lost"]
     every = summary["delivery_expected"] // 49
-    assert every - SUBSCRIBERS // 49 - 1 <= wrong <= every, (
+    lines = sorted(publications(coord), key=lambda line: line["at"])
+    streams = [line["publication"].rpartition(":")[0] for line in lines]
+    changes = sum(one != other for one, other in pairwise(streams))
+    assert every - (SUBSCRIBERS // 49 + 1) * (changes + 1) <= wrong <= every, (
         "what is held back last is never sent; what it changes places with may come in the drain"
     )
 

@@ -43,7 +43,7 @@ REPLIES: dict[str, tuple[bytes, str]] = {
         "Sec-WebSocket-Protocol: chat",
     ),
     "head_too_large": (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, "within 64 KiB"),
-    "no_http": (b"SSH-2.0-OpenSSH_9.6\r\n", "SSH-2.0-OpenSSH_9.6"),
+    "no_http": (b"SSH-2.0-OpenSSH_9.6\r\n", "SSH-2.0-OpenSSH_"),  # the first packet says it
     "bad_handshake": (b"HTTP/1.1 101 OK\r\nno header\r\n\r\n", "line 2 of the reply"),
     "reset": (b"HTTP/1.1 101 Switching", "in the middle of its head"),
 }

@@ -103,7 +103,7 @@ examples: $(DEV) ## every example of the documents that makes load, as it is wri
 recipes: $(DEV) ## every recipe of examples/ against a server of its protocol, in about 2 minutes; ARGS: -k NAME
 	$(BIN)/pytest -q tests/recipes $(ARGS)
 
-bench: $(DEV) ## speed and memory, as a table and as JSON; outside the gate
+bench: $(DEV) ## speed and memory, as a table and as JSON, in about 21 minutes; outside the gate
 	$(BIN)/python -m tests.bench
 
 cost-model: $(DEV) ## what a connection costs, measured up to a million: docs/cost-model.md, in about 22 minutes

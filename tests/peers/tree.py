@@ -25,12 +25,19 @@ def cpu_of(pid: int) -> float:
 
 
 def mib_of(pid: int) -> float:
-    """Returns the PSS of a process and all below it, in MiB."""
+    """Returns the PSS of a process and all below it, in MiB.
 
-    def mib() -> float:
-        return footprint(dict.fromkeys((pid, *descendants(pid)), "peer")).pss["peer"] / MIB
+    A process that has ended has none, also while its parent has not waited for it.
+    """
 
-    return _steady(mib)
+    def below() -> list[int]:
+        return [*descendants(pid)]
+
+    total = 0
+    for process in (pid, *_steady(below)):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            total += footprint({process: "peer"}).pss["peer"]
+    return total / MIB
 
 
 def reaped_seconds(stat: str) -> float:

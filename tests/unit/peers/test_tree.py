@@ -26,3 +26,12 @@ def test_the_cpu_of_a_child_that_has_ended_counts():
 
 def test_a_process_has_memory():
     assert mib_of(os.getpid()) > 1
+
+
+def test_a_child_that_has_ended_and_is_not_waited_for_has_none():
+    with subprocess.Popen(["true"], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.read()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays
+
+        assert mib_of(os.getpid()) > 1

@@ -1,13 +1,10 @@
 """The processes of a peer, from outside: their CPU and memory, from /proc."""
 
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 from tests.costs.proc import TICKS, cpu_seconds, descendants, footprint
 
-T = TypeVar("T")
 MIB = 1 << 20
 TRIES = 10
 CUTIME = 13
@@ -17,27 +14,12 @@ state (proc_pid_stat(5)); the next has that in the kernel."""
 
 def cpu_of(pid: int) -> float:
     """Returns the CPU seconds of a process and all below it, ended ones too."""
-
-    def below() -> list[int]:
-        return [*descendants(pid)]
-
-    return sum(_cpu_of_one(process) for process in (pid, *_steady(below)))
+    return sum(map(_cpu_of_one, _tree(pid)))
 
 
 def mib_of(pid: int) -> float:
-    """Returns the PSS of a process and all below it, in MiB.
-
-    A process that has ended has none, also while its parent has not waited for it.
-    """
-
-    def below() -> list[int]:
-        return [*descendants(pid)]
-
-    total = 0
-    for process in (pid, *_steady(below)):
-        with suppress(FileNotFoundError, ProcessLookupError):
-            total += footprint({process: "peer"}).pss["peer"]
-    return total / MIB
+    """Returns the PSS of a process and all below it, in MiB."""
+    return sum(map(_pss_of_one, _tree(pid))) / MIB
 
 
 def reaped_seconds(stat: str) -> float:
@@ -49,12 +31,22 @@ def reaped_seconds(stat: str) -> float:
     return (int(columns[CUTIME]) + int(columns[CUTIME + 1])) / TICKS
 
 
-def _steady(read: Callable[[], T]) -> T:
-    """Returns what `read` returns; again while a process ends under it."""
+def _tree(pid: int) -> list[int]:
+    """Returns a process and all below it; looks again while one ends under it."""
     for _ in range(TRIES):
         with suppress(FileNotFoundError, ProcessLookupError):
-            return read()
-    return read()
+            return [pid, *descendants(pid)]
+    return [pid, *descendants(pid)]
+
+
+def _pss_of_one(pid: int) -> int:
+    """Returns the PSS of one process in bytes; 0 for one that has ended.
+
+    So has one that its parent has not waited for.
+    """
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return footprint({pid: "peer"}).pss["peer"]
+    return 0
 
 
 def _cpu_of_one(pid: int) -> float:

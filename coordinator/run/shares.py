@@ -218,7 +218,7 @@ class ShareTable:
         self._warn_if_too_much(agent, self._taken(agent))
 
 
-def shares_of(weights: list[int], total: int, max_run: int = 1) -> list[Share]:
+def shares_of(weights: list[int], total: int, max_run: int) -> list[Share]:
     """Returns a share for each agent by its weight.
 
     At most `max_run` consecutive numbers go to the same agent. The shares are empty when all

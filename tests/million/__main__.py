@@ -4,13 +4,14 @@ It exits with 1 when a claim fails, and with 2 when the run can't be made.
 """
 
 from pathlib import Path
+from typing import get_args
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from loadgen.cli.options import DURATION, RATE, run_command
-from loadgen.grain import GRAINS
+from loadgen.plan.plan import Grain
 from tests.million.claims import Claim, claims_of
 from tests.million.drive import drive
 from tests.million.network import enter
@@ -41,7 +42,7 @@ from tests.million.record import read_record
 )
 @click.option(
     "--grain",
-    type=click.Choice(["auto", *GRAINS]),
+    type=click.Choice(get_args(Grain)),
     default=MillionOptions().grain,
     help="As for loadgen-coord.",
 )

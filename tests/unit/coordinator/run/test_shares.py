@@ -240,8 +240,8 @@ def test_a_share_above_what_its_machine_holds_is_a_warning():
 
 
 def test_weights_that_make_no_sense_give_empty_shares():
-    assert shares_of([0, 0], 100) == [NO_SHARE, NO_SHARE]
-    assert shares_of([5, -1], 100) == [NO_SHARE, NO_SHARE]
+    assert shares_of([0, 0], 100, 1) == [NO_SHARE, NO_SHARE]
+    assert shares_of([5, -1], 100, 1) == [NO_SHARE, NO_SHARE]
 
 
 def test_orphans_wait_while_nobody_has_room_for_them():

@@ -23,16 +23,17 @@ from coordinator.run.run import Run
 from coordinator.settings import RunSettings
 from coordinator.storage.calibrations import read_calibrations
 from coordinator.storage.journal import Journal
+from loadgen.forkserver import ForkServer
 from loadgen.http.token import Token
 from loadgen.process import ending_signals, raise_nofile
 from loadgen.systemd import notify
 
 
-async def coordinate(settings: RunSettings) -> int:
+async def coordinate(settings: RunSettings, fork_server: ForkServer) -> int:
     """Runs the plan to its end and returns the exit code.
 
-    Raises OperatorError for what the operator has to change, before anything is opened where
-    possible.
+    `fork_server` forks local agents. Raises OperatorError for what the operator has to change,
+    before anything is opened where possible.
     """
     if settings.export:
         check_library()
@@ -75,7 +76,14 @@ async def coordinate(settings: RunSettings) -> int:
         notify("READY=1")
         fingerprint = certificate.fingerprint if certificate else ""
         local_agents = LocalAgents(
-            settings.local, plan, targets, listen, settings.token_file, fingerprint, proxy
+            settings.local,
+            plan,
+            targets,
+            listen,
+            settings.token_file,
+            fingerprint,
+            proxy,
+            fork_server,
         )
         with _signals(run, clock):
             return await controller.run_to_end(local_agents)

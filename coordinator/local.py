@@ -5,10 +5,11 @@ They end with the coordinator.
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Sequence
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,12 +18,17 @@ from msgspec.structs import replace
 from coordinator.preflight import TargetAddress
 from coordinator.text import one_line
 from loadgen.errors import OperatorError
+from loadgen.forkserver import ForkServer, Program
 from loadgen.machine.facts import Machine, read_machine
 from loadgen.machine.workers import client_workers
 from loadgen.plan.plan import Plan
 from loadgen.process import end_with_parent, how_it_ended
 from loadgen.values import DEFAULT_MAX_CONNECTIONS, REFERENCE_CONNECTIONS, Endpoint
 
+AGENT = "loadgen.cli.agent"
+"""The module of an agent."""
+FORKED = (AGENT, "loadgen.worker.main")
+"""The modules of agents and of their workers, for a fork server to load."""
 LISTEN_TIMEOUT = 30.0
 """Seconds that the embedded target has until it listens."""
 END_TIMEOUT = 10.0
@@ -49,6 +55,8 @@ class LocalAgents(msgspec.Struct, frozen=True):
     """The fingerprint of the coordinator's certificate; empty without TLS."""
     proxy: TargetAddress | None = None
     """The proxy that they connect to instead of the targets, if any."""
+    fork_server: ForkServer = msgspec.field(default_factory=lambda: ForkServer(*FORKED))
+    """Forks them."""
     machine: Machine = msgspec.field(default_factory=read_machine)
     """The facts of this machine, whose cores and memory they share."""
 
@@ -57,7 +65,7 @@ class LocalAgents(msgspec.Struct, frozen=True):
         return f"{'https' if self.fingerprint else 'http'}://{endpoint}"
 
     def arguments(self, number: int) -> list[str]:
-        """Returns the command line of agent `number` of 1, 2, 3…"""
+        """Returns the options of agent `number` of 1, 2, 3…"""
         options = ["--coordinator", self.url(_reachable(self.coordinator))]
         options += ["--name", f"local-{number}", "--metrics", "127.0.0.1:0"]
         options += ["--once", "--allow-sessions", "--workers", str(self.workers())]
@@ -76,7 +84,7 @@ class LocalAgents(msgspec.Struct, frozen=True):
             options += ["--token-file", str(self.token_file)]
         if self.fingerprint:
             options += ["--tls-fingerprint", self.fingerprint]
-        return [sys.executable, "-m", "loadgen.cli.agent", *options]
+        return options
 
     def workers(self) -> int:
         """Returns how many worker processes each agent has.
@@ -104,20 +112,27 @@ def _reachable(listen: Endpoint) -> Endpoint:
 class Child:
     """A process that the coordinator started. Its output goes to its log."""
 
-    def __init__(self, name: str, process: Process, log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        code: "asyncio.Future[int]",
+        send_signal: Callable[[signal.Signals], None],
+        log: Path,
+    ) -> None:
+        """`code` is its exit code, once it has ended; negative for a signal."""
         self.name = name
-        self.process = process
+        self._code = code
+        self._send_signal = send_signal
         self._log = log
 
     @property
     def ended(self) -> bool:
         """True once it has ended."""
-        return self.process.returncode is not None
+        return self._code.done()
 
     def describe_end(self) -> str:
         """Returns how it ended, with the last line of its log."""
-        assert self.process.returncode is not None
-        how = how_it_ended(self.process.returncode)
+        how = how_it_ended(self._code.result())
         lines = self.log_lines()
         return f"{how}: {lines[-1]}" if lines else how
 
@@ -133,25 +148,17 @@ class Child:
 
     async def wait(self, seconds: float) -> bool:
         """Waits for its end; returns False when it still lives after `seconds`."""
-        try:
-            await asyncio.wait_for(self.process.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
+        await asyncio.wait([self._code], timeout=seconds)
+        return self.ended
 
     async def terminate(self) -> None:
         """Ends it by SIGTERM, or by SIGKILL when it still lives after that."""
-        if self.ended:
-            return
-        self._signal(signal.SIGTERM)
-        if not await self.wait(SIGTERM_TIMEOUT):
-            self._signal(signal.SIGKILL)
-            await self.process.wait()
-
-    def _signal(self, number: signal.Signals) -> None:
-        # It may have ended since it was looked at.
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(number)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            # It may have ended since it was looked at.
+            with contextlib.suppress(ProcessLookupError):
+                self._send_signal(number)
+            if await self.wait(SIGTERM_TIMEOUT):
+                return
 
 
 class LocalProcesses:
@@ -175,11 +182,19 @@ class LocalProcesses:
         options = ["--listen", str(endpoint), "--mode", mode]
         if connections is not None:
             options += ["--limit", str(min(connections, REFERENCE_CONNECTIONS))]
-        self.target = await _start(
-            "target", [sys.executable, "-m", "loadgen.cli.target", *options], log, stdout=PIPE
-        )
+        with log.open("ab") as errors:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "loadgen.cli.target", *options),
+                stdin=DEVNULL,
+                stdout=PIPE,
+                stderr=errors,
+                start_new_session=True,  # Ctrl-C in the terminal does not reach it
+                preexec_fn=end_with_coordinator,
+            )
+        ended = asyncio.ensure_future(process.wait())
+        self.target = Child("target", ended, process.send_signal, log)
         try:
-            listens = await asyncio.wait_for(self._wait_for_listening(self.target), LISTEN_TIMEOUT)
+            listens = await asyncio.wait_for(_wait_for_listening(process), LISTEN_TIMEOUT)
         except TimeoutError:
             raise OperatorError(
                 f"the embedded target did not listen on {endpoint} in time; see {log}"
@@ -187,21 +202,17 @@ class LocalProcesses:
         if not listens:
             await self.target.wait(SIGTERM_TIMEOUT)
             raise OperatorError(f"the embedded target did not start: {self.target.describe_end()}")
-        self._discarding = asyncio.create_task(_discard_output(self.target))
-
-    @staticmethod
-    async def _wait_for_listening(target: Child) -> bool:
-        """Returns True once the target prints that it listens, False at its end."""
-        assert target.process.stdout is not None
-        async for line in target.process.stdout:
-            if b"listening" in line:
-                return True
-        return False
+        self._discarding = asyncio.create_task(_discard_output(process))
 
     async def start_agents(self, local_agents: LocalAgents, log_of: Callable[[str], Path]) -> None:
         """Starts the local agents."""
         for number, name in enumerate(local_names(local_agents.count), 1):
-            self.agents.append(await _start(name, local_agents.arguments(number), log_of(name)))
+            arguments = tuple(local_agents.arguments(number))
+            program = Program(f"{AGENT}:main", f"agent {name}", arguments, signal.SIGTERM)
+            log = log_of(name)
+            with _standard(log) as descriptors:
+                process = await local_agents.fork_server.start(program, descriptors)
+            self.agents.append(Child(name, process.ended, process.send_signal, log))
 
     async def wait_for_agents(self) -> None:
         """Waits until all agents have ended by themselves, at most END_TIMEOUT seconds."""
@@ -216,18 +227,11 @@ class LocalProcesses:
             await self._discarding
 
 
-async def _start(name: str, command: Sequence[str], log: Path, stdout: int | None = None) -> Child:
-    """Starts a process in its own session: Ctrl-C in the terminal does not reach it."""
-    with log.open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=output if stdout is None else stdout,
-            stderr=output,
-            start_new_session=True,
-            preexec_fn=end_with_coordinator,
-        )
-    return Child(name, process, log)
+@contextlib.contextmanager
+def _standard(log: Path) -> Iterator[tuple[int, int, int]]:
+    """An input that is empty, and the log as output and for errors, as descriptors."""
+    with open(os.devnull, "rb") as nothing, log.open("ab") as output:
+        yield nothing.fileno(), output.fileno(), output.fileno()
 
 
 def end_with_coordinator() -> None:
@@ -236,8 +240,17 @@ def end_with_coordinator() -> None:
     end_with_parent(signal.SIGTERM)
 
 
-async def _discard_output(child: Child) -> None:
+async def _wait_for_listening(target: Process) -> bool:
+    """Returns True once the target prints that it listens, False at its end."""
+    assert target.stdout is not None
+    async for line in target.stdout:
+        if b"listening" in line:
+            return True
+    return False
+
+
+async def _discard_output(process: Process) -> None:
     """Reads the output of a process, which would stand still once its pipe is full."""
-    assert child.process.stdout is not None
-    async for _ in child.process.stdout:
+    assert process.stdout is not None
+    async for _ in process.stdout:
         pass

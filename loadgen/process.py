@@ -6,7 +6,10 @@ import os
 import platform
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
 
 SPARE_DESCRIPTORS = 64
 """File descriptors that a worker opens besides its connections: epoll, pipes, listeners,
@@ -30,6 +33,8 @@ _SET_ATTRIBUTES = {"x86_64": 314, "aarch64": 274}
 """The number of the system call sched_setattr(2); the C library of Debian 12 has no name for it."""
 _SHORTEST_SLICE = 100_000
 """In nanoseconds: the kernel takes no shorter one."""
+SignalHandler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
+"""What `signal.signal` takes and returns."""
 _libc = ctypes.CDLL(None)
 _prctl: Callable[..., int] = _libc.prctl
 
@@ -61,14 +66,13 @@ def ending_signals() -> list[signal.Signals]:
     ]
 
 
-def leave_ending_to_owner() -> None:
+def leave_ending_to_owner() -> dict[signal.Signals, SignalHandler]:
     """Ignores the signals that end a process: its owner alone ends it.
 
     They may reach every process of a terminal, a group or a service; then the owner drains, and
-    what it drains has to be there still.
+    what it drains has to be there still. Returns the handlers that they had.
     """
-    for number in _ENDING:
-        signal.signal(number, signal.SIG_IGN)
+    return {number: signal.signal(number, signal.SIG_IGN) for number in _ENDING}
 
 
 def raise_nofile() -> int:
@@ -117,6 +121,20 @@ def end_with_parent(number: signal.Signals) -> None:
 def set_process_name(name: bytes) -> None:
     """Sets the name that ps(1) and top(1) show, at most 15 bytes."""
     _prctl(_SET_NAME, name)
+
+
+def set_command_line(words: Sequence[str]) -> None:
+    """Sets the command line that ps(1) shows, as far as the memory of the first one reaches.
+
+    A forked process has that of its parent, of other meaning, and perhaps with secrets. The place
+    of that memory is in proc_pid_stat(5): arg_start and arg_end.
+    """
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    begin, end = map(int, fields[45:47])
+    room = end - begin
+    if room > 0:  # a sandbox may not tell
+        text = b"\0".join(map(os.fsencode, words))[: room - 1]
+        ctypes.memmove(begin, text.ljust(room, b"\0"), room)
 
 
 def how_it_ended(code: int) -> str:

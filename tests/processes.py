@@ -370,6 +370,18 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def local_agents(coordinator: int) -> dict[str, int]:
+    """Returns the process ids of a coordinator's local agents, by name."""
+    found = {
+        Path(f"/proc/{pid}/comm").read_text().rstrip(): pid
+        for server in children(coordinator)
+        for pid in children(server)
+    }
+    return {
+        name.removeprefix("agent "): pid for name, pid in found.items() if name.startswith("agent ")
+    }
+
+
 def is_gone(pid: int) -> bool:
     """True when a process has ended, whether reaped or not."""
     try:

@@ -1,5 +1,6 @@
 """The command `loadgen-coord`: turns its options into settings, and runs them."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from coordinator.dryrun import dry_run
 from coordinator.embedded import AUTO, target_mode
 from coordinator.har.recording import read_har
 from coordinator.har.steps import target_of
+from coordinator.local import FORKED
 from coordinator.report.abort import parse_abort
 from coordinator.report.expect import parse
 from coordinator.settings import RunSettings
@@ -40,6 +42,7 @@ from coordinator.trace import trace
 from loadgen.cli.options import run_command
 from loadgen.cli.stdio import decouple
 from loadgen.errors import OperatorError, PlanError
+from loadgen.forkserver import ForkServer
 from loadgen.net.credentials import read_credentials
 from loadgen.net.url import TargetUrl
 from loadgen.plan.feeder_file import format_of, keep_rows, with_rows
@@ -166,8 +169,11 @@ def _coordinate(settings: RunSettings) -> int:
     # It loads aiohttp and Jinja2: what opens nothing starts in half the time without them.
     from coordinator.app import coordinate  # noqa: PLC0415
 
-    decouple()  # agents wait for answers, whether anything reads the output or not
-    return uvloop.run(coordinate(settings))
+    with closing(ForkServer(*FORKED)) as fork_server:
+        if settings.local:
+            fork_server.fork()
+        decouple()  # agents wait for answers, whether anything reads the output or not
+        return uvloop.run(coordinate(settings, fork_server))
 
 
 def _plan(ctx: click.Context, options: dict[str, Any]) -> Plan:

@@ -13,6 +13,7 @@ import tenacity
 from loadgen.agent.run import POST_INTERVAL, AgentRun
 from loadgen.agent.settings import AgentSettings
 from loadgen.errors import OperatorError
+from loadgen.forkserver import ForkServer
 from loadgen.http.client import CoordinatorClient, distrust
 from loadgen.machine.facts import facts, read_machine
 from loadgen.stats.fanin import Slice, merge_slices
@@ -40,7 +41,8 @@ class Busy(Exception):
 class Agent:
     """The agent of one client machine, over one run after another."""
 
-    def __init__(self, settings: AgentSettings) -> None:
+    def __init__(self, settings: AgentSettings, fork_server: ForkServer) -> None:
+        """The server forks the workers of all runs."""
         self.settings = settings
         self.stopping = False
         """True when no further run follows."""
@@ -48,6 +50,7 @@ class Agent:
         """The run that it serves now."""
         self.metrics = ""
         """Where it serves /metrics, HOST:PORT."""
+        self._fork_server = fork_server
         self._past = Tally()
         """The counts of earlier runs: counters of Prometheus never decrease."""
         self._past_sessions: dict[str, Slice] = {}
@@ -62,7 +65,7 @@ class Agent:
         ) as client:
             while not self.stopping:
                 welcome = await self._join(client)
-                await self._serve(AgentRun(settings, client, welcome))
+                await self._serve(AgentRun(settings, self._fork_server, client, welcome))
                 self.stopping = self.stopping or settings.once
 
     async def _serve(self, run: AgentRun) -> None:

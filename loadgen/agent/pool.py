@@ -14,8 +14,9 @@ from msgspec.structs import replace
 
 from loadgen.agent.jobs import numbered_as
 from loadgen.agent.orders import Gate, announcement, comparison, readdressing, steering
-from loadgen.agent.process import ForkServer, WorkerProcess
+from loadgen.agent.process import WorkerProcess
 from loadgen.errors import FleetError
+from loadgen.forkserver import ForkServer
 from loadgen.plan.reassign import Reassignment, Unfinished, reassign, unfinished_of
 from loadgen.plan.sessions import PythonSession
 from loadgen.plan.shares import NO_SHARE
@@ -54,8 +55,11 @@ EXIT_TIMEOUT = 5.0
 class WorkerPool:
     """The workers of one agent, from warming up to the last line."""
 
-    def __init__(self, find: Callable[[str, WorkerProcess], None] | None = None) -> None:
+    def __init__(
+        self, fork_server: ForkServer, find: Callable[[str, WorkerProcess], None] | None = None
+    ) -> None:
         """`find` looks for a place that a worker was redirected to, and tells it."""
+        self._fork_server = fork_server
         self._find = find
         self.fanin = FanIn()
         self.notes: list[str] = []
@@ -66,7 +70,6 @@ class WorkerPool:
         self.abort_reason = ""
         """Why a session asks for the end of the whole run, if any does."""
         self._workers: list[WorkerProcess] = []
-        self._fork_servers: list[ForkServer] = []
         self._readers: list[asyncio.Task[None]] = []
         self._relaunch_rate = 0.0
         """Launches a second at which a dead worker's users come back; 0: they do not."""
@@ -93,12 +96,14 @@ class WorkerPool:
     async def _start(self, count: int) -> list[WorkerProcess]:
         """Starts further workers and returns them once they are warm."""
         async with self._starting:
-            server = await ForkServer.start(len(self._workers), count, self.rows)
-            self._fork_servers.append(server)
-            self._workers += server.workers
+            first = len(self._workers)
+            for number in range(first, first + count):
+                worker = await WorkerProcess.fork(self._fork_server, number, self.rows)
+                self._workers.append(worker)
+            started = self._workers[first:]
         async with asyncio.timeout(WARM_TIMEOUT):
-            await asyncio.gather(*(worker.warm() for worker in server.workers))
-        return server.workers
+            await asyncio.gather(*(worker.warm() for worker in started))
+        return started
 
     async def rehearse(self, sessions: tuple[PythonSession, ...], tree: str = "") -> str:
         """Imports the session files in every warm worker; `tree` is the folder with them.
@@ -427,15 +432,11 @@ class WorkerPool:
         self._ending = True
         for worker in self._workers:
             worker.end_input()
-        servers = [server.done for server in self._fork_servers]
-        if servers:
-            _, late = await asyncio.wait(servers, timeout=EXIT_TIMEOUT)
-            for worker in self._workers:
-                worker.kill()
-            if late:
-                await asyncio.wait(late)
-        await asyncio.gather(*self._readers)
-        await asyncio.gather(*(server.done for server in self._fork_servers))
+        if self._workers:
+            await asyncio.wait([worker.ended for worker in self._workers], timeout=EXIT_TIMEOUT)
+        for worker in self._workers:
+            worker.kill()
+        await asyncio.gather(*self._readers, *(worker.ended for worker in self._workers))
         for worker in self._workers:
             worker.close()
         if self.rows >= 0:

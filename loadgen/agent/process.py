@@ -1,19 +1,20 @@
-"""One worker process of an agent: forked from a warm parent, driven by pipes."""
+"""One worker process of an agent: forked by a fork server, driven by pipes."""
 
 import asyncio
 import os
 import signal
-import sys
 from asyncio import ReadTransport, StreamReader, StreamReaderProtocol, WriteTransport
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from time import monotonic
 from typing import NamedTuple
 
 from loadgen.errors import FleetError
+from loadgen.forkserver import ForkedProcess, ForkServer, Program
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.process import ASK_WHERE, how_it_ended
 from loadgen.wire import Job, Rehearsal, Rehearsed, from_wire, to_wire
 
+WORKER = "loadgen.worker.main"
+"""The module of a worker."""
 MAX_LINE = 16 << 20
 """The longest line that a worker may write, in bytes."""
 MAX_STDERR = 65_536
@@ -31,10 +32,14 @@ class Pipes(NamedTuple):
 class WorkerProcess:
     """One worker process, which lives as long as its standard input is open."""
 
-    def __init__(self, number: int, reader: StreamReader, pipes: Pipes) -> None:
+    def __init__(
+        self, number: int, process: ForkedProcess, reader: StreamReader, pipes: Pipes
+    ) -> None:
         self.number = number
         self.name = str(number)
         self.reader = reader
+        self.ended = process.ended
+        """Its exit code, negative for a signal."""
         self.last_report = monotonic()
         """When it reported last, in seconds on the monotonic clock."""
         self.finished = False
@@ -44,19 +49,41 @@ class WorkerProcess:
         self.job: Job | None = None
         self.held: list[Unfinished] = []
         """All that it was given to launch."""
-        self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        """Its exit code, negative for a signal."""
+        self._process = process
         self._pipes = pipes
-        self._pidfd: int | None = None
         self._asked_at: int | None = None
         """Where its answer begins in the file of its errors, once it was asked where it is."""
 
+    @classmethod
+    async def fork(cls, server: ForkServer, number: int, rows: int = -1) -> "WorkerProcess":
+        """Has the server fork a worker.
+
+        `rows` is the descriptor of the file that all workers read; -1: there is none.
+        """
+        input_end, writer = await _write_pipe()
+        reader, output, output_end = await _read_pipe()
+        # A file in memory, since it never fills up as a pipe would.
+        errors = os.memfd_create(f"worker {number}", os.MFD_CLOEXEC)
+        descriptors = [input_end, output_end, errors]
+        try:
+            process = await server.start(
+                Program(f"{WORKER}:main", "loadgen-worker"),
+                descriptors if rows < 0 else [*descriptors, rows],
+            )
+        except OSError:
+            writer.close()
+            output.close()
+            os.close(errors)
+            raise
+        finally:  # the agent reads the file of errors too, and keeps that
+            os.close(input_end)
+            os.close(output_end)
+        return cls(number, process, reader, Pipes(writer, output, errors))
+
     async def warm(self) -> None:
         """Waits until it has started; raises FleetError when it dies instead."""
-        line = await self.reader.readline()
-        if not line:
+        if not await self.reader.readline():
             raise FleetError(f"worker {self.number} did not start; it {await self.how_it_ended()}")
-        self._pidfd = os.pidfd_open(int(line))
 
     async def rehearse(self, rehearsal: Rehearsal) -> Rehearsed:
         """Imports session files in it; the death of the worker is a result as well."""
@@ -94,24 +121,13 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """Kills it."""
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: signal.Signals) -> None:
-        """Sends a signal, through a descriptor.
-
-        Another process may have its number by now.
-        """
-        if self._pidfd is not None and not self.ended.done():
-            try:
-                signal.pidfd_send_signal(self._pidfd, number)
-            except ProcessLookupError:  # it has ended just now
-                return
+        self._process.send_signal(signal.SIGKILL)
 
     def ask_where(self) -> None:
         """Asks it, once, where it hangs; `where_it_hangs` has the answer a moment later."""
         if self._asked_at is None:
             self._asked_at = os.fstat(self._pipes.errors).st_size
-            self._signal(ASK_WHERE)
+            self._process.send_signal(ASK_WHERE)
 
     def where_it_hangs(self) -> str:
         """Returns its stack, and whose session runs, as it was asked.
@@ -145,62 +161,6 @@ class WorkerProcess:
         self._pipes.input.close()
         self._pipes.output.close()  # a StreamReader keeps it open beyond its end
         os.close(self._pipes.errors)
-        if self._pidfd is not None:
-            os.close(self._pidfd)
-
-
-class ForkServer:
-    """The warm parent process of some workers."""
-
-    def __init__(self, process: Process, workers: list[WorkerProcess]) -> None:
-        self.workers = workers
-        """Its workers, in the order of their numbers."""
-        self._process = process
-        self.done = asyncio.create_task(self._watch())
-        """Is over when all its workers and the process itself have ended."""
-
-    @classmethod
-    async def start(cls, first: int, count: int, rows: int = -1) -> "ForkServer":
-        """Starts a process that forks `count` workers, numbered from `first`.
-
-        `rows` is the descriptor of the file that all of them read; -1: there is none.
-        """
-        theirs: list[int] = []
-        pipes: list[int] = []
-        workers: list[WorkerProcess] = []
-        for number in range(first, first + count):
-            input_end, writer = await _write_pipe()
-            reader, output, output_end = await _read_pipe()
-            # A file in memory, since it never fills up as a pipe would.
-            errors = os.memfd_create(f"worker {number}", os.MFD_CLOEXEC)
-            theirs += [input_end, output_end, errors]
-            pipes += [input_end, output_end]
-            workers.append(WorkerProcess(number, reader, Pipes(writer, output, errors)))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "loadgen.worker.forkserver",
-            str(rows),
-            *map(str, theirs),
-            stdin=DEVNULL,
-            stdout=PIPE,
-            pass_fds=theirs if rows < 0 else [*theirs, rows],
-            start_new_session=True,  # signals of the terminal are for the agent, also at the start
-        )
-        for descriptor in pipes:  # the agent reads the files of errors too, and keeps those
-            os.close(descriptor)
-        return cls(process, workers)
-
-    async def _watch(self) -> None:
-        """Sets how each worker ended; when this process dies, they all die."""
-        assert self._process.stdout is not None
-        async for line in self._process.stdout:
-            place, code = map(int, line.split())
-            self.workers[place].ended.set_result(code)
-        await self._process.wait()
-        for worker in self.workers:
-            if not worker.ended.done():
-                worker.ended.set_result(-signal.SIGKILL)
 
 
 async def _write_pipe() -> tuple[int, WriteTransport]:

@@ -19,6 +19,7 @@ from loadgen.agent.pool import WorkerPool
 from loadgen.agent.preparation import Preparation
 from loadgen.agent.relay import Relay
 from loadgen.agent.settings import AgentSettings
+from loadgen.forkserver import ForkServer
 from loadgen.http.client import CoordinatorClient
 from loadgen.machine.clock import clock_name
 from loadgen.machine.facts import read_machine
@@ -46,10 +47,14 @@ class AgentRun:
     """One run, from the coordinator's welcome to the last acknowledgement."""
 
     def __init__(
-        self, settings: AgentSettings, client: CoordinatorClient, welcome: Welcome
+        self,
+        settings: AgentSettings,
+        fork_server: ForkServer,
+        client: CoordinatorClient,
+        welcome: Welcome,
     ) -> None:
         self._places = RedirectPlaces()
-        self.pool = WorkerPool(self._places.find)
+        self.pool = WorkerPool(fork_server, self._places.find)
         self.alive_within = alive_within(welcome.plan.session_specs)
         """Seconds within which a connection has to answer to count as alive; see its function."""
         self._slices = slices_of(welcome.plan)

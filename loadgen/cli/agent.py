@@ -15,10 +15,12 @@ from click.core import ParameterSource
 from prometheus_client import CollectorRegistry
 
 from loadgen.agent.agent import Agent
+from loadgen.agent.process import WORKER
 from loadgen.agent.settings import AgentSettings
 from loadgen.cli.options import DURATION, ENDPOINT, CountType, run_command
 from loadgen.cli.stdio import decouple
 from loadgen.errors import OperatorError
+from loadgen.forkserver import ForkServer
 from loadgen.http.client import Trust, trust_in
 from loadgen.http.metrics import MetricsPage
 from loadgen.http.ratelimit import PortRates
@@ -147,6 +149,10 @@ def agent(
     monitor: bool,
 ) -> None:
     """Opens its share of a run's connections, with one worker process per core."""
+    fork_server = ForkServer(WORKER)
+    ctx.call_on_close(fork_server.close)
+    if not monitor:
+        fork_server.fork()  # before there are threads, and the token: sessions run in what it forks
     decouple()
     fixed = ctx.get_parameter_source("metrics") is not ParameterSource.DEFAULT
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="loadgen-agent: %(message)s")
@@ -174,7 +180,7 @@ def agent(
     for warning in (exposure("--token-file", token_file), _plain_token_warning(settings)):
         if warning:
             log.warning("%s", warning)
-    uvloop.run(_serve(settings, metrics, fixed=fixed))
+    uvloop.run(_serve(settings, fork_server, metrics, fixed=fixed))
 
 
 def _trust(coordinator: str, ca: Path | None, fingerprint: str) -> Trust:
@@ -222,12 +228,14 @@ def _plain_token_warning(settings: AgentSettings) -> str:
     )
 
 
-async def _serve(settings: AgentSettings, metrics: Endpoint, *, fixed: bool) -> None:
+async def _serve(
+    settings: AgentSettings, fork_server: ForkServer, metrics: Endpoint, *, fixed: bool
+) -> None:
     """Runs the agent and its metrics page.
 
     The first signal drains, the second stops at once.
     """
-    agent = Agent(settings)
+    agent = Agent(settings, fork_server)
     registry = registry_of(agent.snapshots)
     async with _metrics_page(
         registry, lambda: agent.current is not None, metrics, fixed=fixed

@@ -10,6 +10,7 @@ import socket
 import stat
 import struct
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from loadgen.errors import PlanError
@@ -123,13 +124,11 @@ def ports_left_out(
     counting those outside of `ports`, stay free.
     """
     privileged = range(ports.start, min(bindable_from, ports.stop))
-    free_for_the_kernel = [port for port in own if port not in reserved]
-    outside = sum(port not in ports for port in free_for_the_kernel)
-    inside = [port for port in free_for_the_kernel if port in ports]
-    spare = inside[len(inside) - max(0, min(len(inside), SPARE_PORTS - outside)) :]
+    outside = sum(port not in ports and port not in reserved for port in own)
+    inside = (port for port in reversed(own) if port in ports and port not in reserved)
     return (
         frozenset(privileged)
-        | frozenset(spare)
+        | frozenset(islice(inside, max(0, SPARE_PORTS - outside)))
         | frozenset(port for port in reserved if port in ports)
     )
 

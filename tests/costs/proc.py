@@ -25,15 +25,18 @@ _clock_of = ctypes.CDLL(None).clock_getcpuclockid
 def kinds(coordinator: int, target: int) -> dict[int, str]:
     """Returns the kind of each process of a fleet, by its id.
 
-    It follows from the parent, not from the command line: workers have that of their fork server.
+    It follows from the parent, not from the command line: agents and workers have that of the
+    coordinator.
     """
     found = {coordinator: "coordinator", target: "target's parent"}
     found |= dict.fromkeys(descendants(target), "target")
-    for agent in children(coordinator):
-        found[agent] = "agent"
-        found |= {
-            pid: "workers' parent" if children(pid) else "worker" for pid in descendants(agent)
-        }
+    for server in children(coordinator):
+        found[server] = "coordinator"
+        for agent in children(server):
+            found[agent] = "agent"
+            found |= {
+                pid: "workers' parent" if children(pid) else "worker" for pid in descendants(agent)
+            }
     return found
 
 

@@ -26,6 +26,7 @@ from tests.processes import (
     coordinator,
     eventually,
     is_gone,
+    local_agents,
     opens,
 )
 from tests.processes import (
@@ -182,7 +183,7 @@ def test_local_agents_end_with_their_coordinator_and_the_resumed_run_counts_them
             lambda: coord.state()["ledger"]["open"] == 200,
             lambda: f"all are open: {coord.state()} {coord.err}",
         )
-        local = children(coord.pid)
+        local = [*children(coord.pid), *local_agents(coord.pid).values()]
         kill(coord)
         eventually(lambda: all(map(is_gone, local)), "its agents have ended")
         opens(server, 0)

@@ -6,7 +6,6 @@ One command starts and ends all of them.
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,6 +18,7 @@ from tests.processes import (
     free_port,
     get_json,
     is_gone,
+    local_agents,
 )
 
 HELD = (
@@ -76,10 +76,7 @@ def descendants(pid: int) -> Iterator[int]:
 
 def agent(coord: Coordinator, name: str) -> int:
     """Returns the process id of a local agent."""
-    (found,) = (
-        pid for pid in children(coord.pid) if name in Path(f"/proc/{pid}/cmdline").read_text()
-    )
-    return found
+    return local_agents(coord.pid)[name]
 
 
 def all_gone(pids: list[int]) -> None:

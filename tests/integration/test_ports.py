@@ -19,11 +19,11 @@ from tests.processes import (
     Command,
     Coordinator,
     agent,
-    children,
     command,
     coordinator,
     environment,
     eventually,
+    local_agents,
     opens,
     own_source,
     target,
@@ -299,12 +299,7 @@ def test_ports_in_time_wait_are_used_or_skipped_and_counted(tmp_path, timestamps
                 lambda: accepted(tmp_path / "killed") == 50, "50 are open, and have read all"
             )
             assert local_ends(ESTABLISHED, [LOCAL], made.pid) == used
-            (loading,) = (
-                pid
-                for pid in children(coord.pid)
-                if b"local-1" in Path(f"/proc/{pid}/cmdline").read_bytes()
-            )
-            os.kill(loading, signal.SIGKILL)
+            os.kill(local_agents(coord.pid)["local-1"], signal.SIGKILL)
             eventually(
                 lambda: local_ends(TIME_WAIT, [LOCAL], made.pid) == used,
                 "all their ports wait",

@@ -18,6 +18,7 @@ from tests.processes import (
     environment,
     eventually,
     is_gone,
+    local_agents,
     opens,
     process,
     target,
@@ -125,7 +126,7 @@ def test_sigquit_to_the_coordinator_leaves_no_agent_with_connections(tmp_path):
     options = ("--local", "1", "--max", "60", "--rate", "1000", "--hold", "600")
     with target("--workers", "1") as server, coordinator(tmp_path, server.ws, *options) as coord:
         opens(server, 60)
-        (local,) = children(coord.pid)
+        local = local_agents(coord.pid)["local-1"]
         coord.send(signal.SIGQUIT)
         assert coord.end() == 130
         assert server.stats()["open"] == 0

@@ -93,10 +93,11 @@ def meminfo() -> dict[str, int]:
 
 def processes(coordinator: int, target: int) -> dict[str, Processes]:
     """Returns the memory of the coordinator's and the target's processes, by kind."""
-    agents = children(coordinator)
+    servers = children(coordinator)
+    agents = [agent for server in servers for agent in children(server)]
     parents = [parent for agent in agents for parent in children(agent)]
     kinds = {
-        "coordinator": [coordinator],
+        "coordinator": [coordinator, *servers],
         "agents": agents,
         "workers' parents": parents,
         "workers": [worker for parent in parents for worker in children(parent)],

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS = (
     "loadgen.errors loadgen.version loadgen.process loadgen.systemd loadgen.timers loadgen.grain",
-    "loadgen.values",
+    "loadgen.values loadgen.forkserver",
     "loadgen.plan loadgen.machine",
     "loadgen.stats",
     "loadgen.wire",
@@ -128,6 +128,7 @@ PUBLIC = "loadgen.sessions"
 """The package itself names the session API: for type checkers, and when a name is asked for."""
 FOR_COORDINATOR = {
     "loadgen.errors",
+    "loadgen.forkserver",
     "loadgen.http",
     "loadgen.machine",
     "loadgen.net.credentials",

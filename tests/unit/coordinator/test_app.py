@@ -16,6 +16,7 @@ from coordinator.run.run import Run
 from coordinator.scrape import Scrape, Watched
 from coordinator.settings import RunSettings
 from coordinator.storage.journal import Journal
+from loadgen.forkserver import ForkServer
 from loadgen.plan.plan import Plan
 from loadgen.values import Endpoint
 from tests.unit.coordinator.fleet import started
@@ -71,7 +72,7 @@ async def test_scrapes_of_a_run_resumed_after_a_reboot_carry_the_seconds_of_the_
     )
     watched = tmp_path / "watched.ndjson"
 
-    running = asyncio.create_task(coordinate(settings))
+    running = asyncio.create_task(coordinate(settings, ForkServer()))
     try:
         async with asyncio.timeout(5.0):
             while not watched.exists() or not watched.read_bytes():  # noqa: ASYNC110 -- no event

@@ -1,5 +1,6 @@
 """Local processes: their command lines, and their end."""
 
+import asyncio
 import os
 import resource
 import sys
@@ -8,7 +9,7 @@ from itertools import pairwise
 import pytest
 from msgspec.structs import replace
 
-from coordinator.local import LocalAgents, LocalProcesses, _start, local_names
+from coordinator.local import Child, LocalAgents, LocalProcesses, local_names
 from coordinator.preflight import TargetAddress
 from loadgen.machine.facts import Machine
 from loadgen.plan.plan import Plan
@@ -114,7 +115,10 @@ async def test_processes_are_ended_also_when_they_ignore_sigterm(tmp_path, monke
     ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN);" if stubborn else ""
     code = f"import signal, time; {ignore} print('up', flush=True); time.sleep(60)"
     local_processes, log = LocalProcesses(), tmp_path / "log"
-    child = await _start("c", [sys.executable, "-c", code], log)
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=output)
+    ended = asyncio.ensure_future(process.wait())
+    child = Child("c", ended, process.send_signal, log)
     local_processes.agents.append(child)
     while not child.log_lines():
         assert not await child.wait(0.05)

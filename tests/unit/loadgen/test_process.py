@@ -85,6 +85,20 @@ def test_sets_the_name_that_ps_shows():
     assert in_a_child(program) == "me"
 
 
+def test_sets_the_command_line_that_ps_shows_and_shortens_it():
+    code = (
+        "from loadgen.process import set_command_line\n"
+        "from pathlib import Path\n"
+        "set_command_line(['a', 'b' * 10_000])\n"
+        "print(Path('/proc/self/cmdline').read_text())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    shown = done.stdout.rstrip(b"\0\n")
+
+    assert shown == b"a\0" + b"b" * (len(shown) - 2)
+    assert len(shown) > 100
+
+
 def test_a_child_ends_with_its_parent():
     program = """
 import os, signal, time

@@ -1,12 +1,12 @@
 """Templates in which text stays text."""
 
-from coordinator.report.template import ENVIRONMENT
+from coordinator.report.template import environment
 
 EVIL = "<script>\"'&"
 
 
 def rendered(source, **values):
-    return ENVIRONMENT.from_string(source).render(values)
+    return environment().from_string(source).render(values)
 
 
 def test_text_and_attributes_are_escaped():

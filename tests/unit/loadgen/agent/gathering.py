@@ -4,13 +4,15 @@ It is inside the test's loop.
 """
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 from coordinator.clock import Clock
 from coordinator.http.server import Server
 from coordinator.run.run import Run
+from loadgen.agent.process import WORKER
 from loadgen.agent.run import AgentRun
 from loadgen.agent.settings import AgentSettings
+from loadgen.forkserver import ForkServer
 from loadgen.http.client import CoordinatorClient
 from loadgen.net.allowed import AllowedTargets
 from loadgen.plan.plan import Plan
@@ -82,11 +84,12 @@ async def joined(found, *, token=None, **options):
     async with CoordinatorClient(found.url, token, True, PATIENCE) as client:
         status, body = await client.post("/v1/agents", to_wire(hello("a")), LIMIT)
         assert status == 200
-        running = AgentRun(settings, client, from_wire(body, Welcome))
-        try:
-            yield running
-        finally:
-            await running.pool.stop()
+        with closing(ForkServer(WORKER)) as fork_server:
+            running = AgentRun(settings, fork_server, client, from_wire(body, Welcome))
+            try:
+                yield running
+            finally:
+                await running.pool.stop()
 
 
 async def served(running):

@@ -7,6 +7,8 @@ import pytest
 from aiohttp import web
 
 from loadgen.agent.agent import Agent, Refused
+from loadgen.agent.process import WORKER
+from loadgen.forkserver import ForkServer
 from loadgen.http.server import HttpServer
 from loadgen.http.token import Token
 from loadgen.plan.plan import Plan
@@ -18,6 +20,11 @@ from tests.unit.loadgen.agent.gathering import gathering, settings_for
 from tests.unit.wire_ends import until
 
 PLAN = Plan(target="ws://127.0.0.1:9/", max=10)
+
+
+def agent_for(url, **options):
+    """Returns an agent that gets no work."""
+    return Agent(settings_for(url, **options), ForkServer())
 
 
 async def ended(agent):
@@ -36,13 +43,15 @@ async def test_an_agent_serves_one_run_and_keeps_its_counts(server, tmp_path):
     plan = Plan(target=server.ws, rate=1000.0, max=20, hold=0.0, sessions=sessions)
     chatters = sum(plan.session_of(number) == 0 for number in range(20))
     async with gathering(plan, tmp_path) as found:
-        agent = Agent(settings_for(found.url, once=True))
+        fork_server = ForkServer(WORKER)
+        agent = Agent(settings_for(found.url, once=True), fork_server)
         agent.metrics = "127.0.0.1:9646"
         (before,) = agent.snapshots()
         serving = asyncio.create_task(ended(agent))
         await until(lambda: sum(opened_by(agent).values()) == 20, PATIENCE)
         during = agent.snapshots()[0]
         await serving
+        fork_server.close()
 
         assert (found.run.state, found.run.total.opened) == ("done", 20)
         assert (found.agent.name, found.agent.hello.version) == ("a", VERSION)
@@ -63,7 +72,7 @@ async def test_an_agent_without_the_token_is_refused_for_good(tmp_path):
     async with gathering(PLAN, tmp_path, Token("s3cret")) as found:
         for token in (None, Token("other")):
             with pytest.raises(Refused) as caught:
-                await ended(Agent(settings_for(found.url, token=token)))
+                await ended(agent_for(found.url, token=token))
 
             assert str(caught.value).startswith(
                 f"the coordinator at {found.url} refused the token ("
@@ -86,7 +95,7 @@ async def waiting_for(agent, caplog, text):
 async def test_an_agent_waits_for_a_run_that_takes_agents(tmp_path, caplog):
     async with gathering(PLAN, tmp_path) as found:
         found.run.stop(found.clock.now())
-        (line,) = await waiting_for(Agent(settings_for(found.url)), caplog, "waiting: ")
+        (line,) = await waiting_for(agent_for(found.url), caplog, "waiting: ")
 
     assert line == "waiting: the run is over; it can join the next one"
 
@@ -94,14 +103,14 @@ async def test_an_agent_waits_for_a_run_that_takes_agents(tmp_path, caplog):
 async def test_an_agent_waits_for_a_coordinator_that_reads_its_journal(tmp_path, caplog):
     async with gathering(PLAN, tmp_path) as found:
         found.server.awaits_journal = True
-        (line,) = await waiting_for(Agent(settings_for(found.url)), caplog, "waiting: ")
+        (line,) = await waiting_for(agent_for(found.url), caplog, "waiting: ")
 
     assert line == "waiting: the coordinator is not ready yet; ask again in a second"
 
 
 async def test_an_agent_waits_for_a_coordinator_that_is_not_there_yet(caplog):
     url = f"http://127.0.0.1:{refusing_port()}"
-    lines = await waiting_for(Agent(settings_for(url)), caplog, "waiting for")
+    lines = await waiting_for(agent_for(url), caplog, "waiting for")
 
     assert lines == [f"waiting for a coordinator at {url}"]
 
@@ -110,7 +119,7 @@ async def test_a_port_that_closes_without_an_answer_may_be_the_other_of_http_and
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
-        (line,) = await waiting_for(Agent(settings_for(url)), caplog, "waiting: ")
+        (line,) = await waiting_for(agent_for(url), caplog, "waiting: ")
 
     assert line == (
         f"waiting: the coordinator at {url} closes the connection without an answer; if it is an"
@@ -139,7 +148,7 @@ async def test_a_port_that_is_no_coordinator_of_this_version_is_an_error(answer,
     server = HttpServer(app)
     at = await server.open("--listen", Endpoint("127.0.0.1", 0))
     with pytest.raises(Refused) as caught:
-        await ended(Agent(settings_for(f"http://{at}")))
+        await ended(agent_for(f"http://{at}"))
     await server.close()
 
     assert str(caught.value).startswith(f"the coordinator at http://{at} {complaint}")

@@ -1,7 +1,7 @@
 """The workers of one agent: real processes on a real target, read into one FanIn."""
 
 import re
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from time import monotonic
 
 import pytest
@@ -17,6 +17,8 @@ from loadgen.agent.pool import (
     SESSION_FILE,
     WorkerPool,
 )
+from loadgen.agent.process import WORKER
+from loadgen.forkserver import ForkServer
 from loadgen.plan.phases import Phase
 from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment, Unfinished
@@ -40,13 +42,14 @@ UNDER_WAY = 0.6
 @asynccontextmanager
 async def pool_of(*jobs, relaunch_rate=0.0):
     """A pool under way on some jobs; all its workers have ended after the block."""
-    pool = WorkerPool()
-    try:
-        if jobs:
-            await pool.run(list(jobs), relaunch_rate)
-        yield pool
-    finally:
-        await pool.stop()
+    with closing(ForkServer(WORKER)) as fork_server:
+        pool = WorkerPool(fork_server)
+        try:
+            if jobs:
+                await pool.run(list(jobs), relaunch_rate)
+            yield pool
+        finally:
+            await pool.stop()
 
 
 def jobs_on(port, plan, count=1):
@@ -103,10 +106,8 @@ async def test_an_abort_ends_all_connections_and_the_last_second_is_reported(ser
 
 
 async def test_a_stop_ends_workers_that_still_hold_connections(server):
-    pool = WorkerPool()
-    await pool.run(jobs_on(server.port, HELD))
-    await opened(pool, 20)
-    await pool.stop()
+    async with pool_of(*jobs_on(server.port, HELD)) as pool:
+        await opened(pool, 20)
 
     assert pool.finished
     assert all(worker.ended.done() for worker in pool.employed)

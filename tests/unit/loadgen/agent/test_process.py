@@ -4,15 +4,16 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from hashlib import sha256
 from time import monotonic
 
 import pytest
 from msgspec.structs import replace
 
-from loadgen.agent.process import ForkServer
+from loadgen.agent.process import WORKER, WorkerProcess
 from loadgen.errors import FleetError
+from loadgen.forkserver import ForkServer
 from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment, Unfinished
 from loadgen.plan.sessions import PythonSession
@@ -31,18 +32,21 @@ UNDER_WAY = 0.6
 @asynccontextmanager
 async def forked(count=1, first=0):
     """Warm workers; all have ended after the block."""
-    server = await ForkServer.start(first, count)
-    try:
-        async with asyncio.timeout(PATIENCE):
-            await asyncio.gather(*(worker.warm() for worker in server.workers))
-            yield server.workers
-    finally:
-        for worker in server.workers:
-            worker.kill()
-        async with asyncio.timeout(PATIENCE):
-            await server.done
-        for worker in server.workers:
-            worker.close()
+    with closing(ForkServer(WORKER)) as server:
+        workers = [
+            await WorkerProcess.fork(server, number) for number in range(first, first + count)
+        ]
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await asyncio.gather(*(worker.warm() for worker in workers))
+                yield workers
+        finally:
+            for worker in workers:
+                worker.kill()
+            async with asyncio.timeout(PATIENCE):
+                await asyncio.gather(*(worker.ended for worker in workers))
+            for worker in workers:
+                worker.close()
 
 
 def rehearsal_of(source):
@@ -107,12 +111,11 @@ async def test_the_last_line_of_standard_error_says_why_a_worker_ended():
 
 async def test_workers_that_do_not_start_are_an_error(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    server = await ForkServer.start(0, 1)
-    (worker,) = server.workers
-    with pytest.raises(FleetError, match="worker 0 did not start; it was killed by SIGKILL"):
-        await worker.warm()
-    await server.done
-    worker.close()
+    with closing(ForkServer(WORKER)) as server:
+        worker = await WorkerProcess.fork(server, 0)
+        with pytest.raises(FleetError, match="worker 0 did not start; it was killed by SIGKILL"):
+            await worker.warm()
+        worker.close()
 
 
 async def test_a_worker_imports_a_session_file_and_says_what_that_gives():

@@ -124,10 +124,10 @@ def set_process_name(name: bytes) -> None:
 
 
 def set_command_line(words: Sequence[str]) -> None:
-    """Sets the command line that ps(1) shows, as far as the memory of the first one reaches.
+    """Sets the command line that ps(1) shows.
 
-    A forked process has that of its parent, of other meaning, and perhaps with secrets. The place
-    of that memory is in proc_pid_stat(5): arg_start and arg_end.
+    A forked process has that of its parent, of other meaning, and perhaps with secrets. The new
+    one is cut where the memory of that ends; proc_pid_stat(5) has its place, arg_start and arg_end.
     """
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     begin, end = map(int, fields[45:47])

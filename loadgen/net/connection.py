@@ -494,8 +494,8 @@ class Connection:
                 found = whole_message(data, at)
                 if found is None:
                     break
-                message, at = found
-                self._message(message)
+                opcode, payload, at = found
+                self._message(opcode, payload, len(payload))
                 if at == len(data):
                     return
             data = data[at:]
@@ -535,18 +535,19 @@ class Connection:
             self.begin_close(reason, event.size)
             self._shut()
         else:
-            self._message(event)
+            self._message(event.opcode, event.payload, event.size)
 
-    def _message(self, event: Event) -> None:
+    def _message(self, opcode: int, payload: bytes, size: int) -> None:
+        """Takes a message of a number of bytes, of which `payload` has the first ones."""
         tally = self.recorder.tally
         tally.messages_received += 1
-        message = appwrite.read(event.payload) if event.opcode == TEXT else appwrite.NOT_APPWRITE
-        if message.type == "pong":
+        kind, code = appwrite.read(payload) if opcode == TEXT else appwrite.NOT_APPWRITE
+        if kind == "pong":
             self._app_pong()
-        elif message.type == "connected":
+        elif kind == "connected":
             tally.accepted += 1
-        if message.type:
-            self.rejected = message.code
+        if kind:
+            self.rejected = code
 
     def _app_pong(self) -> None:
         """Takes Appwrite's pong as the answer to the oldest ping without one."""

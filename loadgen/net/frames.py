@@ -119,8 +119,8 @@ def _may_be_sent(code: int) -> bool:
     return isinstance(code, int) and (code in _CODES or 3000 <= code < 5000)
 
 
-def whole_message(data: bytes, at: int = 0) -> tuple[Event, int] | None:
-    """Returns the message in the whole short data frame at `at`, and where it ends.
+def whole_message(data: bytes, at: int = 0) -> tuple[int, bytes, int] | None:
+    """Returns opcode and payload of the whole short data frame at `at`, and its end.
 
     None for other bytes. Most messages come so, and need no Parser. What is wrong with the others
     is its business.
@@ -140,7 +140,7 @@ def whole_message(data: bytes, at: int = 0) -> tuple[Event, int] | None:
     payload = data[begin:end]
     if data[at] == FIN_TEXT and not payload.isascii() and not _is_utf8(payload):
         return None
-    return Event(data[at] & 0x0F, payload, size), end
+    return data[at] & 0x0F, payload, end
 
 
 def _is_utf8(payload: bytes) -> bool:

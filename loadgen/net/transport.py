@@ -12,6 +12,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from copy import copy
+from select import EPOLLIN, EPOLLOUT
 from typing import Protocol
 
 from loadgen.stats.recorder import Recorder
@@ -286,12 +287,12 @@ class Transports:
         while len(self._by_fd) <= fd:
             self._by_fd.append(None)
         self._by_fd[fd] = transport
-        self._epoll.register(fd, select.EPOLLIN)
+        self._epoll.register(fd, EPOLLIN)
 
     def watch(self, fd: int, *, writable: bool) -> None:
         """Sets what a transport waits for; epoll reports its end in any case."""
         readable = fd not in self.paused
-        self._epoll.modify(fd, readable * select.EPOLLIN | writable * select.EPOLLOUT)
+        self._epoll.modify(fd, readable * EPOLLIN | writable * EPOLLOUT)
 
     def end(self, fd: int, protocol: Receiver, error: Exception | None) -> None:
         """Closes a transport's descriptor; `connection_lost` follows in the next turn."""
@@ -310,14 +311,15 @@ class Transports:
                 os.close(fd)
 
     def _serve_ready(self) -> None:
+        transports = self._by_fd
         for fd, events in self._epoll.poll(0, BATCH):
-            transport = self._by_fd[fd]
+            transport = transports[fd]
             if transport is None:  # it has ended since the batch was fetched
                 continue
             try:
-                if events & select.EPOLLOUT:
+                if events & EPOLLOUT:
                     transport.flush()
-                if events != select.EPOLLOUT:
+                if events != EPOLLOUT:
                     transport.read()
             except Exception as error:  # a bug: else the connection would stay, and hear nothing
                 transport.fail(error)

@@ -8,7 +8,7 @@ from math import inf
 from time import monotonic
 
 from loadgen.net.connection import CLOSING, Connection, Owner, Terms
-from loadgen.net.frames import Event, Parser
+from loadgen.net.frames import Parser
 from loadgen.net.handshake import Reply
 from loadgen.sessions.waits import Holder
 from loadgen.sessions.websocket import WebSocket
@@ -67,14 +67,14 @@ class ReceiverConnection(Subscription):
     def _new_parser(self) -> Parser:
         return Parser(MAX_STAMPED_BYTES)
 
-    def _message(self, event: Event) -> None:
+    def _message(self, opcode: int, payload: bytes, size: int) -> None:
         deliveries = self.recorder.deliveries
         assert deliveries is not None
-        if deliveries.receive(self, event.payload, monotonic()):
+        if deliveries.receive(self, payload, monotonic()):
             self.recorder.tally.messages_received += 1
             self.rejected = 0  # what was published is no error, so that it names no later close
         else:
-            super()._message(event)
+            super()._message(opcode, payload, size)
 
 
 class ReceiverWebSocket(Subscription, WebSocket):
@@ -91,6 +91,6 @@ class ReceiverWebSocket(Subscription, WebSocket):
         WebSocket.__init__(self, recorder, terms, owner, due)
         self.opened_at = inf
 
-    def _message(self, event: Event) -> None:
-        self._deliveries.receive(self, event.payload, monotonic())
-        super()._message(event)
+    def _message(self, opcode: int, payload: bytes, size: int) -> None:
+        self._deliveries.receive(self, payload, monotonic())
+        super()._message(opcode, payload, size)

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from loadgen.net.connection import OPEN, Connection
-from loadgen.net.frames import BINARY, TEXT, Event
+from loadgen.net.frames import BINARY, TEXT
 from loadgen.net.transport import HIGH_WATER
 from loadgen.plan.byte_text import text_of_message
 from loadgen.plan.jsonpath import NOTHING, Values, find_in, fits, json_in, path_of
@@ -109,15 +109,15 @@ class Answering(Connection):
     owner: Any
     """A user, whose scenario has the replies."""
 
-    def _message(self, event: Event) -> None:
-        if event.size == len(event.payload):
-            message = event.payload.decode() if event.opcode == TEXT else event.payload
+    def _message(self, opcode: int, payload: bytes, size: int) -> None:
+        if size == len(payload):
+            message = payload.decode() if opcode == TEXT else payload
             answer = self.owner.scenario.replies.to(message)
             if answer is not None:
                 self.recorder.tally.messages_received += 1
                 self._answer(answer)
                 return
-        super()._message(event)
+        super()._message(opcode, payload, size)
 
     def _answer(self, answer: str | bytes) -> None:
         """Sends an answer; counts it as unsent while the server takes too little."""

@@ -13,7 +13,6 @@ from loadgen.net.connection import CLOSED, OPEN, Terms
 from loadgen.net.frames import (
     BINARY,
     TEXT,
-    Event,
     Parser,
     close_code,
     closing_payload,
@@ -352,9 +351,9 @@ class WebSocket(AwaitedConnection):
         tally.ping_rtt.record(microseconds(now - due))
         tally.ping_rtt_sent.record(microseconds(now - sent))
 
-    def _message(self, event: Event) -> None:
-        super()._message(event)
-        message = event.payload.decode() if event.opcode == TEXT else event.payload
+    def _message(self, opcode: int, payload: bytes, size: int) -> None:
+        super()._message(opcode, payload, size)
+        message = payload.decode() if opcode == TEXT else payload
         handler = self._handler
         if handler is not None and self.state == OPEN and self.owner.handle(handler, message):
             return

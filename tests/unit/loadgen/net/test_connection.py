@@ -536,7 +536,7 @@ async def test_only_the_newest_ping_is_answered_while_much_waits():
 
 
 async def test_an_error_of_our_own_ends_the_connection_with_a_sample(monkeypatch):
-    def bug(self, event):
+    def bug(self, opcode, payload, size):
         raise LookupError("a bug")
 
     async with opened() as (_, diary, far, recorder):
@@ -550,6 +550,6 @@ async def test_an_error_in_a_later_turn_of_a_flood_ends_the_connection_too(monke
     async with opened() as (connection, diary, far, recorder):
         await far.send(b"\x81\x00" * 10_000)
         await until(lambda: connection.parser is not None)
-        monkeypatch.setattr(Checked, "_message", lambda self, event: 1 // 0)
+        monkeypatch.setattr(Checked, "_message", lambda *_: 1 // 0)
         await until(lambda: diary.entries == ["opened", "error_ZeroDivisionError"])
         assert recorder.samples.keys() == {"error_ZeroDivisionError"}

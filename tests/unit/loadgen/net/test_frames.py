@@ -442,10 +442,9 @@ BEFORE = b"\x81\x02ab"
 @pytest.mark.parametrize("size", [2, 4, 125, 126, 127, MAX_KEPT_BYTES])
 def test_a_whole_message_is_what_the_parser_makes_of_it(opcode, size):
     data = from_a_server(opcode, b"x" * size)
-    message, end = whole_message(data)
 
-    assert [message] == Parser().feed(data)
-    assert end == len(data)
+    assert whole_message(data) == (opcode, data[-size:], len(data))
+    assert [Event(opcode, data[-size:], size)] == Parser().feed(data)
 
 
 def test_whole_messages_follow_one_another():
@@ -453,8 +452,8 @@ def test_whole_messages_follow_one_another():
     data = b"".join(from_a_server(TEXT, text) for text in texts)
     at, read = 0, []
     while at < len(data):
-        message, at = whole_message(data, at)
-        read.append(message.payload)
+        _, payload, at = whole_message(data, at)
+        read.append(payload)
 
     assert read == texts
 
@@ -465,9 +464,9 @@ def test_any_bytes_are_a_whole_message_only_where_the_parser_says_so(data, first
     found = whole_message(data)
 
     if found is not None:
-        message, end = found
+        opcode, payload, end = found
         parser = Parser()
-        assert parser.feed(data[:end]) == [message]
+        assert parser.feed(data[:end]) == [Event(opcode, payload, len(payload))]
         assert parser.clean
 
 
@@ -489,6 +488,6 @@ def test_all_other_bytes_are_left_to_the_parser(data):
 
 
 def test_a_whole_text_may_have_any_letters():
-    message, _ = whole_message(from_a_server(TEXT, "ä€𝄞".encode()))
+    _, payload, _ = whole_message(from_a_server(TEXT, "ä€𝄞".encode()))
 
-    assert message.payload.decode() == "ä€𝄞"
+    assert payload.decode() == "ä€𝄞"

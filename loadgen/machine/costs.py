@@ -27,7 +27,7 @@ OPEN_WAKES = 3
 """Wakes of a worker for an arrival that comes alone: it is due, connected, and upgraded."""
 PING_WAKES = 2
 """Wakes of a worker for a ping that is alone: it is due, and has its pong."""
-WAKE = 142e-6
+WAKE = 135e-6
 """Seconds of CPU that a wake after a long sleep adds: the core and its caches are cold."""
 COOLING = 0.002
 """Seconds of sleep after which a wake costs two thirds of that."""

@@ -26,6 +26,8 @@ ENCODED = re.compile(r"[A-Za-z0-9+/=]{64,}")
 """Histograms in base64, in which any short word can occur."""
 NOTE = "NOTE.md"
 """A file of remarks that a person adds to a published run."""
+MADE_AGAIN = ("report.html", "tsung.log")
+"""Files that `loadgen-report` makes again from the others, or that have the same seconds."""
 TITLES = {"lag": "launch lag", "handshake": "handshake", "ping_rtt": "ping round trip"}
 
 
@@ -37,7 +39,7 @@ def publish(folder: Path, into: Path) -> Path:
     check_private(folder)
     published = into / name_of(read_record(folder).plan)
     shutil.rmtree(published, ignore_errors=True)
-    shutil.copytree(folder, published)
+    shutil.copytree(folder, published, ignore=shutil.ignore_patterns(*MADE_AGAIN))
     rows = published / "seconds.ndjson"
     rows.with_suffix(".ndjson.gz").write_bytes(gzip.compress(rows.read_bytes(), mtime=0))
     rows.unlink()

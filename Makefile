@@ -112,7 +112,7 @@ cost-model: $(DEV) ## what a connection costs, measured up to a million: docs/co
 compare-tsung: $(DEV) ## the same files with Debian's Tsung (installed if missing) and here: docs/compare-tsung.md, in about 5 minutes
 	$(BIN)/python -m tests.compare
 
-peers: $(DEV) ## load generators side by side, against one server: docs/peers.md, in about 12 minutes, 3 more to install; ARGS: see --help of tests.peers
+peers: $(DEV) ## load generators side by side, against one server: docs/peers.md, in 7 to 12 minutes, 3 more to install; ARGS: see --help of tests.peers
 	$(BIN)/python -m tests.peers $(ARGS)
 
 .PHONY: docs  # a folder of this name exists

@@ -2,21 +2,12 @@
 
 The hot path: a pong costs one pass through `data_received`, and a connection between two messages
 holds no parser.
-
-Every ping ends as one of four counters, and once in `ping_rtt`:
-
-    pings = pongs + pongs_skipped + pongs_missing + pings_cut
-
-A pong repeats the number of its ping, and from the number follows when that ping was due. A server
-may answer only the newest of several pings (RFC 6455 section 5.5.3), so a pong answers the older
-ones too. Whether their own pongs still come is known later: until then they are `overtaken`.
 """
 
 import asyncio
 import ssl
 import traceback
-from collections.abc import Callable, Mapping
-from math import inf
+from collections.abc import Callable
 from struct import Struct
 from time import monotonic
 from typing import Any, Protocol
@@ -39,14 +30,14 @@ from loadgen.net.frames import (
     whole_message,
 )
 from loadgen.net.handshake import Handshake, Reply, key_of
+from loadgen.net.pings import Pinging
 from loadgen.net.refusal import BODY_TIMEOUT, awaits_body, explain
+from loadgen.net.states import CLOSED, CLOSING, CUT, FAILED, OPEN, SHUT, UPGRADING
 from loadgen.net.tls import tls_failure
 from loadgen.net.transport import HIGH_WATER, ByteTransport, Receiver
-from loadgen.plan.life import PONG_TIMEOUT
 from loadgen.stats.reasons import (
     ERROR,
     MESSAGE_TOO_BIG,
-    PING_TIMEOUT,
     PROTOCOL_ERROR,
     REJECTED,
     RESET,
@@ -56,32 +47,13 @@ from loadgen.stats.reasons import (
     UNCLEAN_CLOSE,
     is_sessions_own,
 )
-from loadgen.stats.recorder import MICROSECONDS, Recorder
+from loadgen.stats.recorder import Recorder
 from loadgen.timers import Deadlines
 
 PONG_START = bytes((PONG_BYTE, 4))
 """The first bytes of the answer to a ping: a whole frame, its payload a number."""
 PONG_SIZE = 6
 _number = Struct(">I").unpack_from
-MAX_OVERTAKEN = 64
-"""Overtaken pings of one connection that may still get their own pong; the oldest are settled."""
-NOT_HEARD = [0]
-"""Takes the place of a second for connections whose 101 has not come; its count means nothing."""
-
-UPGRADING, OPEN, CLOSING, SHUT, CUT, CLOSED, FAILED = range(7)
-"""CLOSING: our CLOSE waits for the server's. SHUT: the server's CLOSE has come, or has no meaning
-after a broken frame; the end of TCP is awaited. CUT: aborted for the plan or the operator. FAILED
-is the end of a connection that never was OPEN."""
-TRANSITIONS: Mapping[int, frozenset[int]] = {
-    UPGRADING: frozenset({OPEN, FAILED}),
-    OPEN: frozenset({CLOSING, CUT, CLOSED}),
-    CLOSING: frozenset({SHUT, CUT, CLOSED}),
-    SHUT: frozenset({CUT, CLOSED}),
-    CUT: frozenset({CLOSED}),
-    CLOSED: frozenset(),
-    FAILED: frozenset(),
-}
-"""The states that may follow each state; tests hold every connection to it."""
 
 
 class Owner(Protocol):
@@ -142,33 +114,16 @@ class Terms:
 Wrap = Callable[["Connection"], Receiver]
 
 
-class Connection:
+class Connection(Pinging):
     """The client's end of one WebSocket. Times are seconds on the monotonic clock."""
 
-    __slots__ = (
-        "dialed_at",
-        "first_ping_due",
-        "head",
-        "heard",
-        "key",
-        "overtaken",
-        "owner",
-        "parser",
-        "pinged",
-        "ponged",
-        "reason",
-        "recorder",
-        "rejected",
-        "state",
-        "terms",
-        "transport",
-    )
+    __slots__ = ("dialed_at", "head", "key", "owner", "parser", "reason", "rejected", "transport")
+
+    terms: Terms
 
     def __init__(self, recorder: Recorder, terms: Terms, owner: Owner) -> None:
-        self.recorder = recorder
-        self.terms = terms
+        super().__init__(recorder, terms)
         self.owner = owner
-        self.state = UPGRADING
         self.transport: ByteTransport | None = None
         self.key: bytes | None = None
         """The Sec-WebSocket-Key while the reply is awaited."""
@@ -184,15 +139,6 @@ class Connection:
         """The code when Appwrite's last frame was an error: the reason of the close after it."""
         self.dialed_at: float | None = None
         """Forgotten once the connection is open: a float is 24 bytes of a million connections."""
-        self.first_ping_due = 0.0
-        self.heard = NOT_HEARD
-        """How many connections were last heard in the same second as this one; see Recorder."""
-        self.pinged = 0
-        """The number of pings sent."""
-        self.ponged = 0
-        """The number of the newest ping that has an answer, from 1."""
-        self.overtaken: dict[int, float] | None = None
-        """The pings that a newer one's pong answered, by number, with the time of that pong."""
 
     def connection_made(self, transport: ByteTransport) -> None:
         """Sends the upgrade request: the TCP or TLS connection stands."""
@@ -276,11 +222,6 @@ class Connection:
         if self._count_ping(due):
             self._write(self._framed(TEXT, appwrite.PING), message=True)
 
-    @property
-    def owed(self) -> bool:
-        """True while the newest ping has no answer."""
-        return self.pinged > self.ponged
-
     def begin_close(self, reason: str, code: int = 1000, text: bytes = b"") -> None:
         """Begins the closing handshake (RFC 6455 section 7.1.2); its time is bounded.
 
@@ -317,104 +258,6 @@ class Connection:
         """Writes bytes; returns True when too many wait now."""
         assert self.transport is not None
         return self.transport.write(data, message=message)
-
-    def _count_ping(self, due: float) -> bool:
-        """Counts a ping; False when none may be sent.
-
-        A ping that is PONG_TIMEOUT old without an answer proves the connection dead.
-        """
-        if self.state != OPEN:
-            return False
-        if not self.pinged:
-            self.first_ping_due = due
-        elif (
-            self.pinged > self.ponged
-            and due - self.first_ping_due - self.ponged * self.terms.think >= PONG_TIMEOUT
-        ):
-            self.abort(PING_TIMEOUT)
-            return False
-        if self.overtaken is not None:
-            self._skip_overtaken(due - PONG_TIMEOUT)
-        self.pinged += 1
-        self.recorder.tally.pings += 1
-        return True
-
-    def _hear(self) -> None:
-        """Counts a sign of life: the 101 or a pong has come in the current second."""
-        self.heard[0] -= 1
-        self.heard = self.recorder.heard
-        self.heard[0] += 1
-
-    def _due(self, number: int) -> float:
-        """Returns when a ping was due."""
-        return self.first_ping_due + (number - 1) * self.terms.think
-
-    def _pong(self, number: int) -> None:
-        """Counts the answer to a ping, timed from when that ping was due."""
-        now = monotonic()
-        ponged = self.ponged
-        if ponged < number <= self.pinged:
-            if number > ponged + 1:
-                self._overtake(number, now)
-            self.ponged = number
-        elif self.overtaken is None or self.overtaken.pop(number, None) is None:
-            return  # it answers no ping, or one that had its pong
-        recorder = self.recorder
-        tally = recorder.tally
-        tally.pongs += 1
-        due = self.first_ping_due + (number - 1) * self.terms.think
-        tally.ping_rtt.record(int((now - due) * MICROSECONDS))
-        last, heard = self.heard, recorder.heard  # from here as `_hear` does it, without the call
-        if last is not heard:
-            last[0] -= 1
-            heard[0] += 1
-            self.heard = heard
-
-    def _record(self, number: int, now: float) -> None:
-        """Records the time from when a ping was due until `now`, its answer or end."""
-        self.recorder.tally.ping_rtt.record(int((now - self._due(number)) * MICROSECONDS))
-
-    def _overtake(self, number: int, now: float) -> None:
-        """Keeps the unanswered pings that are older than this one.
-
-        `now` is when its pong came.
-        """
-        if self.overtaken is None:
-            self.overtaken = {}
-        self.overtaken.update(dict.fromkeys(range(self.ponged + 1, number), now))
-        while len(self.overtaken) > MAX_OVERTAKEN:
-            self._skip(next(iter(self.overtaken)))
-
-    def _skip_overtaken(self, before: float) -> None:
-        """Settles the overtaken pings that were due at a time or before it."""
-        assert self.overtaken is not None
-        for number in list(self.overtaken):
-            if self._due(number) <= before:
-                self._skip(number)
-        if not self.overtaken:
-            self.overtaken = None
-
-    def _skip(self, number: int) -> None:
-        """Counts an overtaken ping as answered by the newer pong, when that came."""
-        assert self.overtaken is not None
-        self.recorder.tally.pongs_skipped += 1
-        self._record(number, self.overtaken.pop(number))
-
-    def _settle_pings(self) -> None:
-        """Settles every ping that has no pong of its own: no more can come."""
-        if self.overtaken is not None:
-            self._skip_overtaken(inf)
-        now = monotonic()
-        for number in range(self.ponged + 1, self.pinged + 1):
-            self._miss(number, now)
-
-    def _miss(self, number: int, now: float) -> None:
-        """Counts a ping that nothing answers, and records its age."""
-        if self.state == CUT:
-            self.recorder.tally.pings_cut += 1
-        else:
-            self.recorder.tally.pongs_missing += 1
-        self._record(number, now)
 
     def _upgrade(self, data: bytes) -> None:
         assert self.key is not None

@@ -7,10 +7,11 @@ seconds on the monotonic clock.
 from collections.abc import Iterator, Sequence
 from time import monotonic
 
-from loadgen.net.connection import FAILED, Connection
+from loadgen.net.connection import Connection
 from loadgen.net.dialers import Dialers
 from loadgen.net.drain import Drain
 from loadgen.net.route import AnyDialer
+from loadgen.net.states import FAILED
 from loadgen.stats.peak import PeakMeter
 from loadgen.stats.reasons import TIMEOUT
 from loadgen.stats.recorder import Recorder, microseconds

@@ -16,10 +16,11 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from loadgen.net.connection import CLOSED, Connection
+from loadgen.net.connection import Connection
 from loadgen.net.ports import SourcePorts
 from loadgen.net.refusal import explain
 from loadgen.net.secured import Memories, SecureTransport
+from loadgen.net.states import CLOSED
 from loadgen.net.tls import Contexts, ended_in_handshake, tls_failure
 from loadgen.net.transport import ByteTransport, Receiver, Transports
 from loadgen.net.tunnel import Tunnel, TunnelError

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
 from typing import NamedTuple
 
-from loadgen.net.connection import CLOSED, UPGRADING, Connection
+from loadgen.net.connection import Connection
 from loadgen.net.dialer import Dialer, Failed, end
+from loadgen.net.states import CLOSED, UPGRADING
 from loadgen.plan.seeded import chance
 from loadgen.stats.reasons import NO_FD, TIMEOUT
 

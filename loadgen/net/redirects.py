@@ -13,11 +13,12 @@ from time import monotonic
 from urllib.parse import urldefrag, urljoin
 
 from loadgen.errors import PlanError
-from loadgen.net.connection import FAILED, Connection, Wrap
+from loadgen.net.connection import Connection, Wrap
 from loadgen.net.connections import Connections
 from loadgen.net.handshake import Reply
 from loadgen.net.refusal import header
 from loadgen.net.route import Route
+from loadgen.net.states import FAILED
 from loadgen.net.url import TargetUrl
 from loadgen.plan.request import Headers
 from loadgen.stats.reasons import HTTP, REDIRECT_REFUSED

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from loadgen.net.connection import CLOSED, Connection
+from loadgen.net.connection import Connection
 from loadgen.net.dialer import buffer_options, end, reason_of, receiver_of
+from loadgen.net.states import CLOSED
 from loadgen.net.transport import Transports
 from loadgen.stats.recorder import Recorder, microseconds
 

@@ -13,7 +13,8 @@ from time import monotonic
 from types import coroutine
 from typing import Any, Self
 
-from loadgen.net.connection import FAILED, UPGRADING, Connection
+from loadgen.net.connection import Connection
+from loadgen.net.states import FAILED, UPGRADING
 from loadgen.sessions.current_task import CurrentTask, as_current_task
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
 from loadgen.sessions.scenario import Scenario

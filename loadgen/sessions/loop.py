@@ -10,8 +10,9 @@ from math import ceil
 from time import monotonic
 from typing import Any
 
-from loadgen.net.connection import FAILED, Connection
+from loadgen.net.connection import Connection
 from loadgen.net.route import Route
+from loadgen.net.states import FAILED
 from loadgen.sessions.compressed import loop_kind
 from loadgen.sessions.errors import ConnectionEnded
 from loadgen.sessions.population import Population

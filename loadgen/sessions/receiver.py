@@ -7,9 +7,10 @@ runs with a `[publish]` table, so that all other runs do not pay for it.
 from math import inf
 from time import monotonic
 
-from loadgen.net.connection import CLOSING, Connection, Owner, Terms
+from loadgen.net.connection import Connection, Owner, Terms
 from loadgen.net.frames import Parser
 from loadgen.net.handshake import Reply
+from loadgen.net.states import CLOSING
 from loadgen.sessions.waits import Holder
 from loadgen.sessions.websocket import WebSocket
 from loadgen.stats.deliveries import Deliveries

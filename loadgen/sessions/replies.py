@@ -8,8 +8,9 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from loadgen.net.connection import OPEN, Connection
+from loadgen.net.connection import Connection
 from loadgen.net.frames import BINARY, TEXT
+from loadgen.net.states import OPEN
 from loadgen.net.transport import HIGH_WATER
 from loadgen.plan.byte_text import text_of_message
 from loadgen.plan.jsonpath import NOTHING, Values, find_in, fits, json_in, path_of

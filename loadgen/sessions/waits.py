@@ -9,7 +9,8 @@ from collections.abc import Callable, Generator
 from enum import Enum, auto
 from typing import Any, NamedTuple, Protocol
 
-from loadgen.net.connection import CLOSING, CUT, OPEN, Connection, Owner, Terms
+from loadgen.net.connection import Connection, Owner, Terms
+from loadgen.net.states import CLOSING, CUT, OPEN
 from loadgen.sessions.errors import ConnectFailed, ConnectionEnded
 from loadgen.sessions.inbox import UNREAD, Inbox
 from loadgen.stats.recorder import Recorder

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from loadgen.net.connection import CLOSED, OPEN, Terms
+from loadgen.net.connection import Terms
 from loadgen.net.frames import (
     BINARY,
     TEXT,
@@ -22,6 +22,7 @@ from loadgen.net.frames import (
 )
 from loadgen.net.handshake import Reply
 from loadgen.net.reply_headers import ReplyHeaders, cookies_of
+from loadgen.net.states import CLOSED, OPEN
 from loadgen.plan.jsonpath import NOTHING, fits, json_in, path_of
 from loadgen.plan.life import PONG_TIMEOUT
 from loadgen.sessions.errors import ConnectionEnded

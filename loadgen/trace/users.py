@@ -3,7 +3,8 @@
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from loadgen.net.connection import FAILED, Connection
+from loadgen.net.connection import Connection
+from loadgen.net.states import FAILED
 from loadgen.plan.secrets import shown_url
 from loadgen.sessions.loop import LoopScenario, LoopUser
 from loadgen.sessions.scenario import Scenario

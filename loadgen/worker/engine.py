@@ -10,9 +10,10 @@ from math import inf
 from time import monotonic
 
 from loadgen.grain import EXACT, GRAINS, grain_at
-from loadgen.net.connection import OPEN, UPGRADING, Connection
+from loadgen.net.connection import Connection
 from loadgen.net.drain import Drain
 from loadgen.net.redirects import Redirects
+from loadgen.net.states import OPEN, UPGRADING
 from loadgen.plan.plan import Plan
 from loadgen.plan.reassign import Reassignment
 from loadgen.plan.sessions import Loop

@@ -7,8 +7,9 @@ It is measured in this process, from the bytes that the kernel returned to the t
 from random import Random
 from time import monotonic, perf_counter
 
-from loadgen.net.connection import OPEN, Connection, Terms
+from loadgen.net.connection import Connection, Terms
 from loadgen.net.handshake import Handshake
+from loadgen.net.states import OPEN
 from loadgen.sessions.receiver import ReceiverConnection
 from loadgen.stats.deliveries import Deliveries
 from loadgen.stats.recorder import Recorder

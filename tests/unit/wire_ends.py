@@ -9,8 +9,9 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from loadgen.net.connection import TRANSITIONS, Connection, Terms
+from loadgen.net.connection import Connection, Terms
 from loadgen.net.handshake import Handshake
+from loadgen.net.states import TRANSITIONS
 from loadgen.net.transport import Transports
 from loadgen.stats.recorder import Recorder
 from loadgen.timers import Deadlines

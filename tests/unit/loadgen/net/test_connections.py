@@ -8,12 +8,13 @@ from time import monotonic
 
 import pytest
 
-from loadgen.net.connection import FAILED, Connection, Terms
+from loadgen.net.connection import Connection, Terms
 from loadgen.net.connections import Connections, refuse
 from loadgen.net.dialer import Dialer
 from loadgen.net.drain import Drain
 from loadgen.net.handshake import Handshake
 from loadgen.net.ports import SourcePorts
+from loadgen.net.states import FAILED
 from loadgen.stats.recorder import Recorder
 from loadgen.timers import Deadlines
 from tests.unit.wire_ends import FarSide, until

@@ -211,7 +211,8 @@ class ForkServer:
             asyncio.get_running_loop().remove_reader(self._channel)
         self._channel.close()
         self._channel = None
-        os.waitpid(self._pid, 0)
+        with suppress(ChildProcessError):  # SIGCHLD is ignored: the kernel has waited for it
+            os.waitpid(self._pid, 0)
 
 
 def _channel() -> tuple[socket.socket, socket.socket]:
@@ -226,6 +227,7 @@ def serve(channel: socket.socket, owner: int, modules: Sequence[str]) -> NoRetur
     try:
         os.setsid()  # signals of the terminal are for the owner
         handlers = leave_ending_to_owner()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, no exit code is kept
         end_with_parent(signal.SIGKILL)
         set_process_name(SERVER_NAME.encode())
         set_command_line([SERVER_NAME])

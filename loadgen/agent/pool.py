@@ -95,13 +95,13 @@ class WorkerPool:
 
     async def _start(self, count: int) -> list[WorkerProcess]:
         """Starts further workers and returns them once they are warm."""
-        async with self._starting:
-            first = len(self._workers)
-            for number in range(first, first + count):
-                worker = await WorkerProcess.fork(self._fork_server, number, self.rows)
-                self._workers.append(worker)
-            started = self._workers[first:]
         async with asyncio.timeout(WARM_TIMEOUT):
+            async with self._starting:
+                first = len(self._workers)
+                for number in range(first, first + count):
+                    worker = await WorkerProcess.fork(self._fork_server, number, self.rows)
+                    self._workers.append(worker)
+                started = self._workers[first:]
             await asyncio.gather(*(worker.warm() for worker in started))
         return started
 

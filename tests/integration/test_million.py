@@ -54,7 +54,7 @@ def test_runs_are_published_beside_each_other(tmp_path):
     assert "verified alive" in short.stdout
     assert "published:" in silent.stdout, silent.stdout + silent.stderr
     page = (tmp_path / "docs" / "README.md").read_text()
-    assert row(page, "claim") == ["asked", "ping-30s-500", "silent-600"]
+    assert row(page, "claim") == ["asked", "ping-30s-500-grain-50ms", "silent-600-grain-50ms"]
     assert row(page, "all open at once")[1:] == ["yes: 500", "yes: 600 (asked: 600)"]
     assert row(page, "verified alive by ping and pong")[1:] == [
         "**NO**: 0; 0 of 0 pings answered",
@@ -64,7 +64,7 @@ def test_runs_are_published_beside_each_other(tmp_path):
         "yes: opened 600, closed 600, pings 0"
     )
     assert str(tmp_path) not in page
-    published = {path.name for path in (tmp_path / "docs" / "silent-600").iterdir()}
+    published = {path.name for path in (tmp_path / "docs" / "silent-600-grain-50ms").iterdir()}
     assert published >= {
         "machine.json",
         "memory.jsonl",

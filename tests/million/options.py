@@ -51,15 +51,17 @@ class MillionOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def name_of(plan: Plan) -> str:
-    """Returns the name of a published run: `silent-1600000`, `ping-30s-at-5000`."""
+    """Returns the name of a published run: `silent-1600000`, `ping-30s-grain-50ms`."""
     kind = {
         "protocol": f"ping-{plan.think:g}s",
         "app": f"app-ping-{plan.think:g}s",
         "none": "silent",
     }[plan.ping]
+    grain = "" if plan.grain == "auto" else f"-grain-{plan.grain}"
     if plan.max != MillionOptions().count:
-        return f"{kind}-{plan.max}"
-    return kind if plan.rate == MillionOptions().rate else f"{kind}-at-{plan.rate:g}"
+        return f"{kind}-{plan.max}{grain}"
+    rate = "" if plan.rate == MillionOptions().rate else f"-at-{plan.rate:g}"
+    return f"{kind}{rate}{grain}"
 
 
 def check_room(asked: MillionOptions, machine: Machine) -> None:

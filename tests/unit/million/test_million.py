@@ -62,6 +62,7 @@ def test_what_does_not_fit_is_refused_in_one_line(asked, machine, words):
         (Plan(ping="none"), "silent"),
         (Plan(ping="none", max=1_600_000), "silent-1600000"),
         (Plan(max=1_000_000, rate=5000.0), "ping-30s-at-5000"),
+        (Plan(max=1_000_000, rate=5000.0, grain="50ms"), "ping-30s-at-5000-grain-50ms"),
     ],
 )
 def test_a_run_is_published_by_what_it_does(plan, name):

@@ -113,7 +113,8 @@ class ForkedProcess:
             self._pidfd = -1
         if not self.started.done():
             self.started.set_result(None)
-        self.ended.set_result(-self._last_signal if code is None else code)
+        if not self.ended.done():  # or a task that waited for it was cancelled, and it as well
+            self.ended.set_result(-self._last_signal if code is None else code)
 
 
 class ForkServer:
@@ -168,7 +169,7 @@ class ForkServer:
         with suppress(BrokenPipeError):  # the server is dead, as `_receive` will find
             request = msgspec.json.encode(Request(number, program))
             socket.send_fds(channel, [request], descriptors)
-        await process.started
+        await asyncio.shield(process.started)  # the answer comes also after a cancellation
         return process
 
     def _receive(self) -> None:

@@ -158,6 +158,18 @@ async def test_all_end_with_their_server_by_the_last_signal_and_the_next_start_h
             assert await process.ended == 7
 
 
+async def test_a_start_that_nobody_awaits_any_more_does_no_harm(caplog):
+    async with serving(PROGRAMS) as server:
+        starting = asyncio.create_task(server.start(program("exits"), []))
+        await asyncio.sleep(0)
+        starting.cancel()
+        await asyncio.wait([starting])
+        async with started(server, program("exits")) as (process, _, _):
+            assert await process.ended == 7
+    assert starting.cancelled()
+    assert caplog.records == []
+
+
 async def test_a_closed_server_is_gone():
     async with serving(PROGRAMS) as server:
         async with started(server, program("exits")) as (process, _, _):
@@ -185,6 +197,7 @@ import asyncio, signal, sys
 from loadgen.forkserver import ForkServer, Program
 
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 print("before", end=" ")
 server = ForkServer({PROGRAMS!r})
 server.fork()
@@ -200,7 +213,10 @@ server.close()
 
 
 def test_a_server_may_be_forked_from_its_owner():
-    """Output that waits is written once, and signals that were ignored stay so."""
+    """Output that waits is written once, and signals to end that were ignored stay so.
+
+    Exit codes are kept also where the owner ignores SIGCHLD.
+    """
     done = subprocess.run(
         [sys.executable, "-c", FORKING], stdin=subprocess.DEVNULL, capture_output=True, check=True
     )

@@ -226,7 +226,9 @@ def _channel() -> tuple[socket.socket, socket.socket]:
 def serve(channel: socket.socket, owner: int, modules: Sequence[str]) -> NoReturn:
     """Runs a fork server until its owner, a process id, closes the channel or ends."""
     try:
-        os.setsid()  # signals of the terminal are for the owner
+        # Signals of the terminal are for the owner. What it forks stays in its session: the kernel
+        # schedules by sessions (sched(7), autogroup), and a group for each worker costs more.
+        os.setsid()
         handlers = leave_ending_to_owner()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, no exit code is kept
         end_with_parent(signal.SIGKILL)
@@ -308,7 +310,6 @@ def _become(
     """Runs a program in a process that was just forked, and exits."""
     code = 1
     try:
-        os.setsid()
         for number, descriptor in enumerate(descriptors):
             os.dup2(descriptor, number)  # a later one of them has a greater number than this
         # What is left would keep the other processes' pipes open.

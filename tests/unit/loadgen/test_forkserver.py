@@ -107,7 +107,7 @@ async def test_it_has_its_name_and_the_server_for_a_parent():
         assert (comm(pid), comm(fork_server)) == ("a-program", "loadgen-fork")
         assert command_line(pid).startswith("a-program --secret")
         assert command_line(fork_server) == "loadgen-fork"
-        assert os.getsid(pid) == pid
+        assert os.getsid(pid) == fork_server
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from errno import ENOSPC
 from pathlib import Path
 from subprocess import DEVNULL, Popen
@@ -20,7 +20,7 @@ from tests.faults.fault import (
     target_text,
 )
 from tests.faults.stage import AGENTS, Stage
-from tests.processes import eventually
+from tests.processes import children, eventually
 
 STEPPED = Path(__file__).parent / "stepped"
 """A directory for PYTHONPATH that steps a process's wall clock by an hour."""
@@ -130,17 +130,38 @@ def clock_stepped(stage: Stage) -> FaultOutcome:
     return outcome_of(stage, summary)
 
 
+def _lower_session(pid: int) -> None:
+    """Gives the session of a process the lowest priority; sched(7), autogroup.
+
+    Between sessions the kernel does not regard the nice values of their processes.
+    """
+    file = Path(f"/proc/{pid}/autogroup")
+
+    def is_low() -> bool:
+        # It takes one such change in a tenth of a second.
+        with suppress(BlockingIOError):
+            file.write_text("19")
+        return file.read_text().split()[-1] == "19"
+
+    if file.exists():  # a kernel with autogroups
+        eventually(is_low, f"the session of {pid} has the lowest priority")
+
+
 @fault("8 busy processes a core, the agents at the lowest priority, for 6 s")
 def starved_of_cpu(stage: Stage) -> FaultOutcome:
     """The seconds are marked as invalid: their numbers prove nothing."""
     stage.target()
     stage.coordinator()
-    for number in range(1, AGENTS + 1):
-        stage.agent(f"a{number}", wrap=("nice", "-n", "19"))
+    agents = [
+        stage.agent(f"a{number}", wrap=("nice", "-n", "19")) for number in range(1, AGENTS + 1)
+    ]
     stage.opens(COUNT, lost=0)
+    for agent in agents:
+        for pid in (agent.pid, *children(agent.pid)):
+            _lower_session(pid)
     stage.mark_fault()
     busy = [
-        Popen([sys.executable, "-c", "while True: pass"], stdout=DEVNULL)
+        Popen([sys.executable, "-c", "while True: pass"], stdout=DEVNULL, start_new_session=True)
         for _ in range(8 * (os.cpu_count() or 1))
     ]
     time.sleep(6.0)

@@ -213,7 +213,7 @@ server.close()
 
 
 def test_a_server_may_be_forked_from_its_owner():
-    """Output that waits is written once, and signals to end that were ignored stay so.
+    """Output that waits is written once, and ignored signals stay ignored.
 
     Exit codes are kept also where the owner ignores SIGCHLD.
     """

@@ -381,7 +381,8 @@ async def test_an_order_that_raises_ends_its_worker_with_a_traceback(server):
 
 async def test_workers_follow_a_change_of_the_plan_and_so_do_those_that_replace_them(server):
     plan = Plan(rate=1.0, max=1000, think=0.1, loops=1000)
-    start = monotonic()
+    # A second from now: the workers start within it, and know of both changes before they are due.
+    start = monotonic() + 1.0
     jobs = [job_on(server.port, plan, share=share, start=start) for share in Share().split([1, 1])]
     async with pool_of(*jobs, relaunch_rate=1000.0) as pool:
         pool.steer(PlanChange(0.01, 1, rate=1000.0))

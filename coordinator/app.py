@@ -76,17 +76,10 @@ async def coordinate(settings: RunSettings, fork_server: ForkServer) -> int:
         notify("READY=1")
         fingerprint = certificate.fingerprint if certificate else ""
         local_agents = LocalAgents(
-            settings.local,
-            plan,
-            targets,
-            listen,
-            settings.token_file,
-            fingerprint,
-            proxy,
-            fork_server,
+            settings.local, plan, targets, listen, settings.token_file, fingerprint, proxy
         )
         with _signals(run, clock):
-            return await controller.run_to_end(local_agents)
+            return await controller.run_to_end(local_agents, fork_server)
 
 
 @contextmanager

@@ -44,6 +44,7 @@ from coordinator.storage.snapshot import freeze
 from coordinator.storage.writer import RunDir
 from coordinator.text import one_line
 from loadgen.errors import FleetError, OperatorError
+from loadgen.forkserver import ForkServer
 from loadgen.http.token import exposure
 from loadgen.machine.clock import clock_name
 from loadgen.stats.delivery import PublisherClock
@@ -180,13 +181,13 @@ class Controller:
         self._run.kept = lambda: self._journal.kept
         self._disk.start()
 
-    async def run_to_end(self, local_agents: LocalAgents) -> int:
+    async def run_to_end(self, local_agents: LocalAgents, fork_server: ForkServer) -> int:
         """Starts the local processes, drives the run to its end, and reports.
 
         Returns the exit code; raises OperatorError when the run could not start.
         """
         try:
-            await self._start(local_agents)
+            await self._start(local_agents, fork_server)
             self._announce(local_agents)
             beside = [asyncio.create_task(self._scraper().run())]
             publisher = publisher_of(self._settings, self._run, self._clock, self._warn)
@@ -225,7 +226,7 @@ class Controller:
             raise self._run.ending.failure
         return self._report()
 
-    async def _start(self, local_agents: LocalAgents) -> None:
+    async def _start(self, local_agents: LocalAgents, fork_server: ForkServer) -> None:
         secrets = {
             "--token-file": self._settings.token_file,
             "--tls-key": self._settings.tls_key,
@@ -251,7 +252,7 @@ class Controller:
             )
         if self._calibrator is not None:
             await self._calibrator.check_target()
-        await self.local_processes.start_agents(local_agents, self._folder.log_of)
+        await self.local_processes.start_agents(local_agents, fork_server, self._folder.log_of)
 
     def _target_key(self) -> dict[str, Path]:
         """Returns the file with the clients' keys, by its option; none for a folder."""

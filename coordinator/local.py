@@ -55,8 +55,6 @@ class LocalAgents(msgspec.Struct, frozen=True):
     """The fingerprint of the coordinator's certificate; empty without TLS."""
     proxy: TargetAddress | None = None
     """The proxy that they connect to instead of the targets, if any."""
-    fork_server: ForkServer = msgspec.field(default_factory=lambda: ForkServer(*FORKED))
-    """Forks them."""
     machine: Machine = msgspec.field(default_factory=read_machine)
     """The facts of this machine, whose cores and memory they share."""
 
@@ -204,14 +202,16 @@ class LocalProcesses:
             raise OperatorError(f"the embedded target did not start: {self.target.describe_end()}")
         self._discarding = asyncio.create_task(_discard_output(process))
 
-    async def start_agents(self, local_agents: LocalAgents, log_of: Callable[[str], Path]) -> None:
-        """Starts the local agents."""
+    async def start_agents(
+        self, local_agents: LocalAgents, fork_server: ForkServer, log_of: Callable[[str], Path]
+    ) -> None:
+        """Has the server fork the local agents."""
         for number, name in enumerate(local_names(local_agents.count), 1):
             arguments = tuple(local_agents.arguments(number))
             program = Program(f"{AGENT}:main", f"agent {name}", arguments, signal.SIGTERM)
             log = log_of(name)
             with _standard(log) as descriptors:
-                process = await local_agents.fork_server.start(program, descriptors)
+                process = await fork_server.start(program, descriptors)
             self.agents.append(Child(name, process.ended, process.send_signal, log))
 
     async def wait_for_agents(self) -> None:

@@ -15,6 +15,7 @@ from coordinator.settings import RunSettings
 from coordinator.storage.journal import FILE, Journal
 from coordinator.storage.reader import read_run
 from loadgen.errors import FleetError, OperatorError
+from loadgen.forkserver import ForkServer
 from loadgen.plan.plan import Plan
 from loadgen.values import Endpoint
 from tests.unit.coordinator.fleet import drained, hello, opened, posted, ready, seconds, started
@@ -37,7 +38,7 @@ class Shell:
         (self.folder,) = out.iterdir()
 
     async def run_to_end(self):
-        return await self.controller.run_to_end(LocalAgents(0, PLAN, (), LISTEN))
+        return await self.controller.run_to_end(LocalAgents(0, PLAN, (), LISTEN), ForkServer())
 
     async def carry_out(self):
         """Takes part as the one agent of the run.
@@ -150,5 +151,5 @@ async def test_a_resumed_run_has_its_seconds_again_and_loses_its_local_agents(tm
 
     run.stop(clock.now())
     run.stop(clock.now())
-    assert await controller.run_to_end(LocalAgents(0, LONG, (), LISTEN)) == 130
+    assert await controller.run_to_end(LocalAgents(0, LONG, (), LISTEN), ForkServer()) == 130
     assert not (tmp_path / FILE).exists()

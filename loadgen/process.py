@@ -34,7 +34,7 @@ _SET_ATTRIBUTES = {"x86_64": 314, "aarch64": 274}
 _SHORTEST_SLICE = 100_000
 """In nanoseconds: the kernel takes no shorter one."""
 SignalHandler = Callable[[int, FrameType | None], Any] | int | signal.Handlers | None
-"""What `signal.signal` takes and returns."""
+"""A handler as `signal.signal` takes it, and returns the one before."""
 _libc = ctypes.CDLL(None)
 _prctl: Callable[..., int] = _libc.prctl
 

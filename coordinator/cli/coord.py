@@ -166,7 +166,7 @@ def coord(ctx: click.Context, /, **options: Any) -> int:
 
 def _coordinate(settings: RunSettings) -> int:
     """Runs the coordinator and returns the exit code."""
-    # It loads aiohttp and Jinja2: what opens nothing starts in half the time without them.
+    # It loads aiohttp: what opens nothing starts in half the time without it.
     from coordinator.app import coordinate  # noqa: PLC0415
 
     with closing(ForkServer(*FORKED)) as fork_server:

@@ -25,8 +25,7 @@ _clock_of = ctypes.CDLL(None).clock_getcpuclockid
 def kinds(coordinator: int, target: int) -> dict[int, str]:
     """Returns the kind of each process of a fleet, by its id.
 
-    It follows from the parent, not from the command line: agents and workers have that of the
-    coordinator.
+    It follows from the parent: fork servers of agents and of workers have the same command line.
     """
     found = {coordinator: "coordinator", target: "target's parent"}
     found |= dict.fromkeys(descendants(target), "target")

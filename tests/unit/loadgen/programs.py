@@ -9,15 +9,12 @@ from typing import NoReturn
 
 def tells() -> None:
     """Prints what it is: a line of JSON."""
-    held = [int(name) for name in os.listdir("/proc/self/fd")]
     told = {
         "arguments": sys.argv,
-        "pid": os.getpid(),
-        "parent": os.getppid(),
         "input": sys.stdin.read(),
         "ignored": [number.name for number in signal.Signals if _is_ignored(number)],
-        # The one above 2 is that of the listing itself, unless it was given more.
-        "descriptors": sorted(held),
+        # The last one is that of the listing itself.
+        "descriptors": sorted(map(int, os.listdir("/proc/self/fd"))),
     }
     print(json.dumps(told))
 
